@@ -1,0 +1,222 @@
+"""The Audit and its run, on one screen."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline.judge import Judge, class_rows
+from pipeline.models.classifier import weights_sha256
+from pipeline.passes.decode import Stock
+from pipeline.passes.eye import Eye, class_index, generator
+from pipeline.passes.illustrate import Illustrator
+from pipeline.passes.intervene import intervene
+from pipeline.passes.observe import observe
+from pipeline.report.page import write_page
+from pipeline.run.folder import RunFolder
+from pipeline.run.gate import Gate
+from pipeline.run.provenance import provenance
+from pipeline.run.settings import RunSettings
+from pipeline.run.tables import write_summary, write_tables
+from pipeline.types import (
+    AuditError,
+    Classifier,
+    Dataset,
+    Findings,
+    Intervention,
+    Method,
+    Metric,
+    ModelSource,
+    Observed,
+    Problem,
+    Record,
+    Results,
+    Section,
+    Signal,
+)
+
+log = logging.getLogger("pipeline")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """One question asked of one model: does it look at the object?
+
+    `twin` is a second model, audited on the same images for comparison (a clean twin, the last release); it is reported
+    beside the first and never gated. `class_map` says which output of the model stands for a class of the dataset, by
+    name or number, where the two do not share the name; null leaves a class out.
+    """
+
+    dataset: Dataset
+    model: ModelSource
+    model_name: str
+    twin: ModelSource | None
+    twin_name: str
+    class_map: Mapping[str, str | int | None]
+    methods: Mapping[str, Method]
+    metrics: Mapping[str, Metric]
+    interventions: Mapping[str, Intervention]
+    signals: Mapping[str, Signal]
+    judge: Judge
+    sections: Mapping[str, Section]
+    gate: Gate
+    run: RunSettings
+
+    def __post_init__(self) -> None:
+        if self.twin is not None and self.twin_name == self.model_name:
+            raise ValueError(f"`twin_name` must differ from `model_name`, got {self.twin_name!r} for both")
+
+    def __call__(self, folder: RunFolder, config: str) -> Results:
+        """Carries the audit out in a run's folder; `config` is the resolved configuration, for the record.
+
+        Raises:
+            AuditError: nothing to audit, classes that do not match, weights that do not fit.
+        """
+        device = self.run.torch_device()
+        records = self._audited(self.dataset.records())
+        facts = provenance(records=records, device=device, seed=self.run.seed)
+        stock: Stock | None = None
+        findings: list[Findings] = []
+        pictures: list[pd.DataFrame] = []
+        weights: dict[str, str] = {}
+        for name, source in self._sources():
+            classifier = source.load(device)
+            weights[name] = weights_sha256(classifier.module)
+            stock = stock or self._stock(records, classifier, folder)
+            if repr(classifier.transform) != repr(stock.transform):
+                raise AuditError(
+                    f"{name!r} needs other preprocessing than {self.model_name!r}; audit it in its own run"
+                )
+            found, shown = self._study(name, self._eye(records, classifier), stock, folder)
+            findings.append(found)
+            pictures.append(shown)
+        assert stock is not None
+        results = Results(
+            name=self.run.name,
+            run_id=folder.run_id,
+            created=folder.created.isoformat(timespec="seconds"),
+            findings=tuple(findings),
+            problems=_problem_rows(stock.problems),
+            counts=_counts(stock),
+            pictures=pd.concat(pictures, ignore_index=True),
+            provenance={**facts, "weights_sha256": weights},
+            config=config,
+            gate=self.gate(findings[0].verdicts[0]),
+        )
+        self._write(results, folder)
+        return results
+
+    def _sources(self) -> Iterator[tuple[str, ModelSource]]:
+        yield self.model_name, self.model
+        if self.twin is not None:
+            yield self.twin_name, self.twin
+
+    def _audited(self, records: Sequence[Record | Problem]) -> list[Record | Problem]:
+        """Images of classes that `class_map` leaves out are skipped, not forgotten."""
+        out = {c for c, output in self.class_map.items() if output is None}
+        return [_left_out(r) if isinstance(r, Record) and r.label in out else r for r in records]
+
+    def _stock(self, records: Sequence[Record | Problem], classifier: Classifier, folder: RunFolder) -> Stock:
+        return Stock(
+            records,
+            classifier,
+            folder.partial / "frames",
+            workers=self.run.workers,
+            min_visible=self.run.min_visible,
+        )
+
+    def _eye(self, records: Sequence[Record | Problem], classifier: Classifier) -> Eye:
+        labels = {r.label for r in records if isinstance(r, Record)}
+        index = class_index(labels, classifier.classes, self.class_map)
+        return Eye(classifier=classifier, index=index, target=self.run.target)
+
+    def _study(self, name: str, eye: Eye, stock: Stock, folder: RunFolder) -> tuple[Findings, pd.DataFrame]:
+        """Looks at every image, changes some and looks again, weighs what it saw, draws what it will show."""
+        size = self.run.batch_size
+        observer, refused = observe(eye, stock, self.methods, self.metrics, name=name, batch_size=size)
+        images, scores, outside = observer.tables(stock.facts)
+        trials = intervene(
+            eye, stock.frames, images, self.interventions, name=name, seed=self.run.seed, batch_size=size
+        )
+        observed = Observed(
+            model=name,
+            classes=tuple(c for c in eye.classes if (images["class"] == c).any()),
+            n_outputs=len(eye.classifier.classes),
+            frame=eye.classifier.frame,
+            images=images.assign(hole_fraction=_hole_fraction(images, trials)),
+            scores=scores,
+            trials=trials,
+            outside_maps=outside,
+        )
+        evidence = [e for s, signal in self.signals.items() for e in signal(observed, generator(self.run.seed, s))]
+        verdicts = self.judge(observed, evidence)
+        for verdict in verdicts:
+            log.info("%s: %s: %s: %s", name, verdict.scope, verdict.state, verdict.reason)
+        illustrate = Illustrator(
+            eye=eye,
+            frames=stock.frames,
+            methods=observer.methods,
+            interventions=self.interventions,
+            observed=observed,
+            folder=folder.partial / "report",
+            batch_size=size,
+        )
+        found = Findings(
+            observed=observed,
+            evidence=tuple(evidence),
+            verdicts=tuple(verdicts),
+            accuracy=float(images["correct"].mean()),
+            methods=tuple(self._method_facts(m, refused.get(m, "")) for m in self.methods),
+        )
+        return found, illustrate(verdicts, self.run.seed)
+
+    def _method_facts(self, name: str, refusal: str) -> dict[str, str]:
+        method = self.methods[name]
+        return {
+            "name": name,
+            "sign": method.sign,
+            "reduce": method.reduce,
+            "version": str(method.version),
+            "target": self.run.target,
+            "settings": str(method),
+            "status": "refused" if refusal else "ok",
+            "reason": refusal,
+        }
+
+    def _write(self, results: Results, folder: RunFolder) -> None:
+        shutil.rmtree(folder.partial / "frames")
+        classes = [
+            class_rows(f.observed, f.evidence, f.verdicts).assign(model=f.observed.model) for f in results.findings
+        ]
+        write_tables(results, pd.concat(classes, ignore_index=True), folder.partial)
+        write_page(results, self.sections, folder.partial / "report")
+        write_summary(results, folder.partial)
+
+
+def _left_out(record: Record) -> Problem:
+    message = f"class {record.label!r} is left out by class_map.{record.label}=null"
+    return Problem(id=record.id, path=record.path, status="skipped", reason="class_left_out", message=message)
+
+
+def _hole_fraction(images: pd.DataFrame, trials: pd.DataFrame) -> pd.Series:
+    """Per image, the share of the frame that object removal changes; NaN where nothing was removed."""
+    removed = trials[trials["intervention"] == "object_removed"]
+    return images["id"].map(removed.groupby("recipient")["changed_fraction"].max().astype(float))
+
+
+def _problem_rows(problems: Sequence[Problem]) -> pd.DataFrame:
+    columns = ["id", "path", "status", "reason", "message"]
+    return pd.DataFrame([(p.id, str(p.path), p.status, p.reason, p.message) for p in problems], columns=columns)
+
+
+def _counts(stock: Stock) -> dict[str, int]:
+    """total = audited + skipped + failed."""
+    skipped = sum(p.status == "skipped" for p in stock.problems)
+    failed = len(stock.problems) - skipped
+    counts = {"total": stock.total, "audited": len(stock.frames), "skipped": skipped, "failed": failed}
+    assert counts["total"] == counts["audited"] + skipped + failed, counts
+    return counts

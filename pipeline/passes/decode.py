@@ -1,0 +1,82 @@
+"""The first walk: every image is decoded once, ahead of the model, and kept on disk for the walks that follow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.datasets.loading import examples
+from pipeline.passes.eye import Rows, in_batches
+from pipeline.run.frames import Frames
+from pipeline.types import Classifier, Example, Problem, Record
+
+log = logging.getLogger("pipeline")
+
+
+class Stock:
+    """The images of a run: decoded during the first walk, read from disk in every later one.
+
+    `facts` (one row per audited image, in the order of `frames`) and `problems` are complete after the first walk.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record | Problem],
+        classifier: Classifier,
+        folder: Path,
+        *,
+        workers: int,
+        min_visible: float,
+    ) -> None:
+        self.frames = Frames(folder, sum(isinstance(r, Record) for r in records), classifier.frame)
+        self.transform = classifier.transform
+        self.problems: list[Problem] = []
+        self.total = len(records)
+        self._facts: list[dict[str, object]] = []
+        self._stream: Iterator[Example | Problem] | None = examples(
+            records, classifier.transform, classifier.frame, workers=workers, min_visible=min_visible
+        )
+
+    @property
+    def facts(self) -> pd.DataFrame:
+        """What is known of each audited image besides its pixels: the first columns of `Observed.images`."""
+        return pd.DataFrame(self._facts)
+
+    def walk(self, batch_size: int) -> Iterator[Rows]:
+        """Rows of `frames` that are ready to be read, a batch at a time."""
+        if self._stream is None:
+            yield from in_batches(np.arange(len(self.frames)), batch_size)
+            return
+        start = 0
+        for item in self._stream:
+            if isinstance(item, Problem):
+                log.warning("%s: %s: %s: %s", item.status, item.id, item.reason, item.message)
+                self.problems.append(item)
+                continue
+            self.frames.add(item)
+            self._facts.append(_facts(item))
+            if len(self.frames) - start == batch_size:
+                yield np.arange(start, len(self.frames))
+                start = len(self.frames)
+        self._stream = None
+        if len(self.frames) > start:
+            yield np.arange(start, len(self.frames))
+
+
+def _facts(example: Example) -> dict[str, object]:
+    width, height = example.original_size
+    return {
+        "id": example.record.id,
+        "path": str(example.record.path),
+        "class": example.record.label,
+        "region_kind": example.region_kind,
+        "n_objects": len(example.boxes),
+        "visible_fraction": example.visible_fraction,
+        "width": width,
+        "height": height,
+        "boxes": [tuple(box) for box in example.boxes.tolist()],
+    }

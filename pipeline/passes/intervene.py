@@ -1,0 +1,113 @@
+"""The walk that changes images and looks again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+from tqdm import tqdm
+
+from pipeline.passes.eye import Eye, Rows, generator, halved, in_batches, log_odds, to_host
+from pipeline.run.frames import Frames
+from pipeline.types import Batch, Intervention
+
+TRIALS = [
+    "intervention",
+    "arm",
+    "recipient",
+    "donor",
+    "recipient_class",
+    "donor_class",
+    "predicted",
+    "stays",
+    "probability_before",
+    "probability_after",
+    "logit_change",
+    "changed_fraction",
+]
+
+
+def intervene(
+    eye: Eye,
+    frames: Frames,
+    images: pd.DataFrame,
+    interventions: Mapping[str, Intervention],
+    *,
+    name: str,
+    seed: int,
+    batch_size: int,
+) -> pd.DataFrame:
+    """Plans every intervention, changes the images, looks again: `trials` of types.Observed.
+
+    `images` has one row per row of `frames`, in the same order.
+    """
+    plans = [
+        plan.assign(intervention=key)
+        for key, intervention in interventions.items()
+        if len(plan := intervention.plan(images, generator(seed, key)))
+    ]
+    if not plans:
+        return pd.DataFrame(columns=TRIALS)
+    plan = pd.concat(plans, ignore_index=True)
+    parts: list[pd.DataFrame] = []
+    with tqdm(total=len(plan), desc=f"{name}: changing", unit="image", disable=None) as bar:
+        for (key, arm), group in plan.groupby(["intervention", "arm"], sort=False):
+
+            def look(rows: Rows, group: pd.DataFrame = group, key: str = str(key), arm: str = str(arm)) -> None:
+                part = group.iloc[rows]
+                parts.append(_trials(eye, frames, images, interventions[key], part, arm))
+                bar.update(len(part))
+
+            for rows in in_batches(np.arange(len(group)), batch_size):
+                halved(look, rows)
+    return pd.concat(parts, ignore_index=True)
+
+
+def edited(
+    eye: Eye, frames: Frames, intervention: Intervention, recipients: Rows, donors: Rows, arm: str
+) -> tuple[Batch, Tensor]:
+    """The recipients' batch on the device and its changed images."""
+    device = eye.classifier.device
+    batch = frames.batch(recipients, eye.index).to(device)
+    giving = frames.batch(donors, eye.index).to(device) if (donors >= 0).all() else None
+    return batch, intervention.edit(batch, giving, arm)
+
+
+def _trials(
+    eye: Eye, frames: Frames, images: pd.DataFrame, intervention: Intervention, plan: pd.DataFrame, arm: str
+) -> pd.DataFrame:
+    recipients, donors = plan["recipient"].to_numpy(), plan["donor"].to_numpy()
+    batch, changed = edited(eye, frames, intervention, recipients, donors, arm)
+    logits = eye.classifier(changed)
+    at = batch.labels[:, None]
+    columns = {
+        "predicted": logits.argmax(dim=1),
+        "probability_after": logits.double().softmax(dim=1).gather(1, at)[:, 0],
+        "logit": logits.gather(1, at)[:, 0],
+        "changed_fraction": (changed != batch.images).any(dim=1).double().mean(dim=(1, 2)),
+    }
+    odds = log_odds(logits).index_select(1, eye.columns)
+    columns |= {f"log_odds:{c}": odds[:, i] for i, c in enumerate(eye.classes)}
+    found = to_host(columns)
+    before = images.iloc[recipients]
+    predicted = eye.names[found.pop("predicted").astype(int)]
+    logit = found.pop("logit")
+    ids, labels = images["id"].to_numpy(object), images["class"].to_numpy(object)
+    given = donors >= 0
+    return pd.DataFrame(
+        {
+            "intervention": plan["intervention"].to_numpy(),
+            "arm": arm,
+            "recipient": ids[recipients],
+            "donor": np.where(given, ids[donors], ""),
+            "recipient_class": labels[recipients],
+            "donor_class": np.where(given, labels[donors], ""),
+            "predicted": predicted,
+            "stays": predicted == before["predicted"].to_numpy(object),
+            "probability_before": before["probability"].to_numpy(),
+            "logit_change": logit - before["logit"].to_numpy(),
+            **found,
+        }
+    )

@@ -1,0 +1,126 @@
+"""The walk that looks: predictions, attribution maps and their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+import torch
+from pipeline.core.maps import REASONS, oriented, positive, undefined
+from torch import Tensor
+from tqdm import tqdm
+
+from pipeline.methods.probe import probe
+from pipeline.passes.decode import Stock
+from pipeline.passes.eye import Eye, halved, log_odds, to_host
+from pipeline.types import AuditError, Batch, Maps, Method, Metric
+
+PROBED = 4  # images that every method is tried on before the run
+
+
+def observe(
+    eye: Eye, stock: Stock, methods: Mapping[str, Method], metrics: Mapping[str, Metric], *, name: str, batch_size: int
+) -> tuple[Observer, dict[str, str]]:
+    """Looks at every image; methods that would lie about this model are refused first, with their reasons.
+
+    Raises:
+        AuditError: no image could be audited.
+    """
+    walk = stock.walk(batch_size)
+    first = next(walk, None)
+    if first is None:
+        raise AuditError(_nothing(stock))
+    batch = stock.frames.batch(first[:PROBED], eye.index).to(eye.classifier.device)
+    targets = eye.targets(batch.labels, eye.classifier(batch.images).argmax(dim=1))
+    refused = {m: reason for m, f in methods.items() if (reason := probe(f, eye.classifier, batch.images, targets))}
+    observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics)
+    with tqdm(total=stock.total, desc=f"{name}: looking", unit="image", disable=None) as bar:
+        for rows in chain([first], walk):
+            halved(lambda part: observer.see(stock.frames.batch(part, eye.index)), rows)
+            bar.update(len(rows))
+    return observer, refused
+
+
+def _nothing(stock: Stock) -> str:
+    reasons = "; ".join(f"{p.id}: {p.message}" for p in stock.problems[:3])
+    return f"none of the {stock.total} images can be audited. The first reasons: {reasons}"
+
+
+class Observer:
+    """Accumulates what one model says and what its maps show, a batch at a time; numbers cross once per batch."""
+
+    def __init__(self, eye: Eye, methods: Mapping[str, Method], metrics: Mapping[str, Metric]) -> None:
+        self.eye, self.methods, self.metrics = eye, methods, metrics
+        height, width = eye.classifier.frame
+        shape = (len(eye.classes), height, width)
+        self._outside = {m: torch.zeros(shape, device=eye.classifier.device) for m in methods}
+        self._images: list[pd.DataFrame] = []
+        self._scores: list[pd.DataFrame] = []
+
+    def see(self, host: Batch) -> None:
+        """Predicts, attributes and scores one batch."""
+        batch = host.to(self.eye.classifier.device)
+        logits = self.eye.classifier(batch.images)
+        predicted = logits.argmax(dim=1)
+        targets = self.eye.targets(batch.labels, predicted)
+        columns = _prediction(logits, batch.labels, predicted, targets)
+        columns["area_fraction"] = batch.inside.double().mean(dim=(1, 2))
+        blocks = {
+            name: self._score(name, method(self.eye.classifier, batch.images, targets), batch)
+            for name, method in self.methods.items()
+        }
+        self._images.append(self._image_rows(host.ids, to_host(columns)))
+        self._scores.extend(_score_rows(host.ids, name, to_host(block)) for name, block in blocks.items())
+
+    def _score(self, name: str, maps: Maps, batch: Batch) -> dict[str, Tensor]:
+        maps = oriented(maps, self.methods[name].sign)
+        columns = {"undefined": undefined(maps, batch.inside)}
+        for metric in self.metrics.values():
+            columns |= metric(maps, batch.inside, batch.others)
+        mass = positive(maps)
+        total = mass.sum(dim=(1, 2), keepdim=True)
+        outside = torch.where(batch.inside, 0, mass / total).nan_to_num(0, 0, 0)
+        audited = (batch.labels[:, None] == self.eye.columns).to(outside.dtype)  # (B, C) one-hot
+        self._outside[name] += torch.einsum("bc,bhw->chw", audited, outside)
+        return columns
+
+    def _image_rows(self, ids: Sequence[str], columns: dict[str, np.ndarray]) -> pd.DataFrame:
+        names = self.eye.names
+        predicted, target = columns.pop("predicted").astype(int), columns.pop("target").astype(int)
+        correct = columns.pop("correct").astype(bool)
+        named = {"predicted": names[predicted], "target": names[target], "correct": correct}
+        return pd.DataFrame({"id": list(ids), **named, **columns})
+
+    def tables(self, facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
+        """`images`, `scores` and `outside_maps` of types.Observed."""
+        images = facts.merge(pd.concat(self._images, ignore_index=True), on="id", validate="one_to_one")
+        counts = images["class"].value_counts().reindex(self.eye.classes, fill_value=0).to_numpy()
+        outside = {
+            name: sums.cpu().numpy() / np.maximum(counts, 1)[:, None, None] for name, sums in self._outside.items()
+        }
+        if not self._scores:
+            return images, pd.DataFrame(columns=["id", "method", "class", "undefined"]), outside
+        scores = pd.concat(self._scores, ignore_index=True).merge(images[["id", "class"]], on="id")
+        # The metrics' area fraction is the same for every method: it belongs to the image.
+        return images, scores.drop(columns="area_fraction", errors="ignore"), outside
+
+
+def _prediction(logits: Tensor, labels: Tensor, predicted: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    probabilities = logits.double().softmax(dim=1)
+    at = labels[:, None]
+    return {
+        "predicted": predicted,
+        "target": targets,
+        "correct": predicted == labels,
+        "probability": probabilities.gather(1, at)[:, 0],
+        "predicted_probability": probabilities.amax(dim=1),
+        "logit": logits.gather(1, at)[:, 0],
+        "log_odds": log_odds(logits).gather(1, at)[:, 0],
+    }
+
+
+def _score_rows(ids: Sequence[str], method: str, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    reasons = np.array(REASONS, dtype=object)[columns.pop("undefined").astype(int)]
+    return pd.DataFrame({"id": list(ids), "method": method, "undefined": reasons, **columns})

@@ -1,0 +1,75 @@
+"""What was run, on what, with which versions and hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from pipeline.types import Problem, Record
+
+PACKAGES = ("shortcut-audit", "torch", "torchvision", "captum", "numpy", "pandas", "pillow", "scipy", "hydra-core")
+
+
+def provenance(*, records: Sequence[Record | Problem], device: torch.device, seed: int) -> dict[str, object]:
+    """Versions, machine, data fingerprint and code state of one run, JSON-ready."""
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "seed": seed,
+        "dataset_sha256": fingerprint(records),
+        "git": _git(Path(__file__).parents[2]),
+    }
+
+
+def fingerprint(records: Sequence[Record | Problem]) -> str:
+    """SHA-256 over what the audit was told: ids, labels, boxes, file sizes. Independent of where the folder lies."""
+    digest = hashlib.sha256()
+    for record in records:
+        told: list[object] = [record.id, record.path.stat().st_size if record.path.is_file() else None]
+        if isinstance(record, Record):
+            told += [record.label, [(o.label, o.box) for o in record.objects]]
+        digest.update(json.dumps(told).encode())
+    return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None  # run from a checkout that is not installed
+
+
+def _git(folder: Path) -> dict[str, object] | None:
+    """Commit and dirty flag of the checkout that the code runs from; None for an installed package."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    if not (folder / ".git").exists():
+        return None
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -67,6 +67,7 @@ class RunFolder:
         self._handler.setFormatter(_utc_formatter())
         log.addHandler(self._handler)
         log.setLevel(logging.INFO)
+        log.propagate = False  # problems are counted at the end, not printed one by one
         log.info("run %s started", self.run_id)
         return self
 

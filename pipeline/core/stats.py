@@ -1,0 +1,142 @@
+"""Statistics of grouped images: pairwise comparisons under permuted labels and bootstrap weights, and their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def permutations(labels: Ints, count: int, rng: np.random.Generator) -> Ints:
+    """(count, n): the labels dealt out anew, `count` times."""
+    return rng.permuted(np.broadcast_to(labels, (count, len(labels))), axis=1)
+
+
+def bootstrap_weights(labels: Ints, count: int, rng: np.random.Generator) -> Floats:
+    """(count, n): how often each item is drawn when every group is resampled to its own size."""
+    weights = np.zeros((count, len(labels)))
+    for group in np.unique(labels):
+        members = np.flatnonzero(labels == group)
+        weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=count)
+    return weights
+
+
+def wins(scores: Floats) -> Floats:
+    """(n, n): 1 where the row's score is above the column's, 1/2 where they tie."""
+    above = scores[:, None] - scores[None, :]
+    return np.heaviside(above, 0.5)
+
+
+def median_auc(wins_: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
+    """Median over the other groups of the AUC of group 0's scores against theirs.
+
+    Pooling the others instead blames innocent groups: whoever is compared with one guilty group looks different.
+
+    Args:
+        wins_: (n, n) from `wins`.
+        labels: (b, n) group numbers 0, 1, ..., c in b arrangements.
+        weights: (b, n) how often each item counts; 1 by default.
+
+    Returns:
+        (b,): median over j of sum_ij w_i w_j [s_i > s_j] / (sum w_i sum w_j), i in group 0, j in group j, ties as 1/2.
+    """
+    member = _members(labels, weights)
+    beaten = member[:, :, 0] @ wins_
+    counts = member.sum(axis=1)
+    aucs = np.einsum("bn,bnc->bc", beaten, member[:, :, 1:]) / (counts[:, :1] * counts[:, 1:])
+    return np.median(aucs, axis=1)
+
+
+def median_difference(values: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
+    """Median over the other groups of the difference between group 0's mean and theirs.
+
+    Args:
+        values: (n, c) what item n is worth in the comparison with group 1 + c; NaN where it has no say.
+        labels, weights: as in `median_auc`.
+
+    Returns:
+        (b,); NaN where group 0 has no say in any comparison.
+    """
+    member = _members(labels, weights)
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
+    ours = (member[:, :, 0] @ filled) / _positive(member[:, :, 0] @ known.astype(float))
+    others = member[:, :, 1:]
+    theirs = np.einsum("bnc,nc->bc", others, filled) / _positive(np.einsum("bnc,nc->bc", others, known.astype(float)))
+    difference = ours - theirs
+    undefined = ~np.isfinite(difference).any(axis=1)
+    difference[undefined] = 0.0
+    return np.where(undefined, np.nan, np.nanmedian(difference, axis=1))
+
+
+def _members(labels: Ints, weights: Floats | None) -> Floats:
+    """(b, n, 1 + c) how often each item counts in each group."""
+    member = (labels[:, :, None] == np.arange(labels.max() + 1)).astype(np.float64)
+    return member if weights is None else member * weights[:, :, None]
+
+
+def _positive(weights: Floats) -> Floats:
+    return np.where(weights > 0, weights, np.nan)
+
+
+def permutation_p(observed: float, null: Floats) -> float:
+    """One-sided p-value with the observed arrangement counted in: (1 + #{null >= observed}) / (1 + B)."""
+    return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
+
+
+def percentile_interval(draws: Floats, level: float = 0.95) -> tuple[float, float]:
+    """The central interval of bootstrap draws."""
+    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def difference_interval(k1: int, n1: int, k2: int, n2: int, level: float = 0.95) -> tuple[float, float]:
+    """Newcombe's interval for p1 - p2 (1998, method 10): Wilson limits combined; never of no width.
+
+    A bootstrap of proportions that are all 0 or all 1 has no width and claims certainty; this one does not.
+    """
+    p1, p2 = k1 / n1, k2 / n2
+    low1, high1 = _wilson(k1, n1, level)
+    low2, high2 = _wilson(k2, n2, level)
+    d = p1 - p2
+    return d - float(np.hypot(p1 - low1, high2 - p2)), d + float(np.hypot(high1 - p1, p2 - low2))
+
+
+def _wilson(k: int, n: int, level: float) -> tuple[float, float]:
+    interval = stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    return interval.low, interval.high
+
+
+def detectable_difference(p: float, n1: int, n2: int, alpha: float, power: float = 0.8) -> float:
+    """Smallest rise above a base rate p that a one-sided comparison of n1 with n2 items finds with this power.
+
+    Normal approximation, z_alpha at the base rate and z_power at the risen rate, solved by bisection.
+    """
+    z_alpha, z_power = stats.norm.ppf(1 - alpha), stats.norm.ppf(power)
+    base = np.sqrt(max(p * (1 - p), 0.25 / n2) * (1 / n1 + 1 / n2))
+
+    def reached(d: float) -> bool:
+        risen = min(p + d, 1.0)
+        spread = np.sqrt(risen * (1 - risen) / n1 + p * (1 - p) / n2)
+        return bool(d >= z_alpha * base + z_power * spread)
+
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> Floats:
+    """q-values (Benjamini, Hochberg 1995); NaN stays NaN and is not counted as a test."""
+    p = np.asarray(p_values, float)
+    q = np.full(len(p), np.nan)
+    known = np.isfinite(p)
+    if known.any():
+        q[known] = stats.false_discovery_control(p[known])
+    return q

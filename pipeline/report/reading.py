@@ -1,0 +1,68 @@
+"""What several sections ask of the results: verdicts in order, evidence by class, tables that may be empty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from pipeline.types import Evidence, Findings, Results, State, Verdict
+
+SEVERITY: tuple[State, ...] = ("SHORTCUT", "CONTEXT", "INCONCLUSIVE", "CLEAR")
+FLAGGED: frozenset[State] = frozenset({"SHORTCUT", "CONTEXT"})
+
+
+def model_verdict(findings: Findings) -> Verdict:
+    """The judge's word on the model; INCONCLUSIVE where nothing was judged."""
+    if findings.verdicts:
+        return findings.verdicts[0]
+    return Verdict(scope="model", state="INCONCLUSIVE", reason="Nothing was judged.")
+
+
+def class_verdicts(findings: Findings) -> list[Verdict]:
+    """The classes' verdicts, the most serious first, and within a state the largest first effect first."""
+    signals = deciding(findings)[:1]
+    first = {e.class_name: e.estimate for e in findings.evidence if e.signal in signals}
+
+    def rank(verdict: Verdict) -> tuple[int, float]:
+        estimate = first.get(verdict.scope, math.nan)
+        return SEVERITY.index(verdict.state), math.inf if math.isnan(estimate) else -estimate
+
+    return sorted(findings.verdicts[1:], key=rank)
+
+
+def all_evidence(findings: Findings) -> list[Evidence]:
+    """Every signal's evidence, as the judge handed it on where it did: with what the judge added to its details."""
+    judged = {(e.signal, e.class_name): e for v in findings.verdicts for e in v.evidence}
+    return [judged.get((e.signal, e.class_name), e) for e in findings.evidence]
+
+
+def deciding(findings: Findings) -> list[str]:
+    """The signals that may carry a verdict, in the order in which they were computed."""
+    return list(dict.fromkeys(e.signal for e in findings.evidence if e.decides))
+
+
+def by_signal(evidence: Sequence[Evidence]) -> dict[str, list[Evidence]]:
+    """The evidence of each signal, in its order."""
+    found: dict[str, list[Evidence]] = {}
+    for item in evidence:
+        found.setdefault(item.signal, []).append(item)
+    return found
+
+
+def detail(evidence: Evidence, key: str) -> float:
+    """A number that the signal or the judge left in `details`, NaN where there is none."""
+    value = evidence.details.get(key, math.nan)
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def pictures_of(results: Results, findings: Findings) -> pd.DataFrame:
+    """The pictures of one model, in their order; no rows where none were made."""
+    table = results.pictures
+    return table if table.empty else table[table["model"] == findings.observed.model].sort_values("rank", kind="stable")
+
+
+def class_rows(table: pd.DataFrame, column: str = "class") -> dict[str, pd.DataFrame]:
+    """The rows of each class; an empty dict for an empty table."""
+    return {} if table.empty else {str(name): rows for name, rows in table.groupby(column, sort=False)}

@@ -1,0 +1,75 @@
+"""What the deciding signals share: one class against each of the others, permuted, resampled, with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.stats import Floats, Ints, bootstrap_weights, difference_interval, percentile_interval, permutations
+
+CHUNK = 64  # arrangements at once: bounds the memory of the draws
+
+Statistic = Callable[[Ints, "Floats | None"], Floats]  # labels (b, n), weights (b, n) -> (b,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Arrangements of n items in groups 0, 1, ..., c: as they are, with permuted labels, and resampled."""
+
+    labels: Ints  # (n,)
+    permuted: Ints  # (b, n)
+    weights: Floats  # (b, n)
+
+    @staticmethod
+    def of(labels: Ints, count: int, rng: np.random.Generator) -> Draws:
+        """`count` of each, drawn once, so that every statistic of a class sees the same."""
+        permuted = permutations(labels, count, rng)
+        return Draws(labels=labels, permuted=permuted, weights=bootstrap_weights(labels, count, rng))
+
+    def observed(self, statistic: Statistic) -> float:
+        return float(statistic(self.labels[None], None)[0])
+
+    def null(self, statistic: Statistic) -> Floats:
+        """(b,) the statistic when labels mean nothing."""
+        return np.concatenate([statistic(part, None) for part in _chunks(self.permuted)])
+
+    def resampled(self, statistic: Statistic) -> Floats:
+        """(b,) the statistic when every group is drawn again from itself."""
+        rows = np.broadcast_to(self.labels, self.weights.shape)
+        pairs = zip(_chunks(rows), _chunks(self.weights), strict=True)
+        return np.concatenate([statistic(labels, weights) for labels, weights in pairs])
+
+
+def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), CHUNK):
+        yield rows[start : start + CHUNK]
+
+
+def rate_interval(draws: Floats, labels: Ints, rates: Sequence[float], estimate: float) -> tuple[float, float]:
+    """The bootstrap's 95 % interval, but never narrower than counts of 0 and 1 allow (Newcombe).
+
+    Rates that are all 0 or all 1 do not vary in a bootstrap, which then claims to know them exactly.
+
+    Args:
+        rates: the mean of group 0, of group 1, ...; NaN for a group without a say.
+        estimate: the median of the differences, the point that the floor is put around.
+    """
+    low, high = percentile_interval(draws)
+    counts = np.bincount(labels)
+    ours, others = rates[0], np.asarray(rates[1:])
+    if not np.isfinite(ours) or not np.isfinite(others).any():
+        return low, high
+    n1, n2 = int(counts[0]), int(np.median(counts[1:]))
+    theirs = float(np.clip(ours - estimate, 0, 1))
+    floor = difference_interval(round(ours * n1), n1, round(theirs * n2), n2)
+    return min(low, floor[0]), max(high, floor[1])
+
+
+def choose_others(classes: Sequence[str], k: str, most: int, rng: np.random.Generator) -> list[str]:
+    """The classes that k is compared with: all, or `most` of them at random."""
+    others = [c for c in classes if c != k]
+    if len(others) <= most:
+        return others
+    return [others[i] for i in sorted(rng.choice(len(others), most, replace=False))]

@@ -1,0 +1,123 @@
+"""S2, object-removed excess: without their objects, are images of a class still recognised as that class?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.stats import (
+    detectable_difference,
+    median_auc,
+    median_difference,
+    permutation_p,
+    wins,
+)
+from pipeline.signals.groups import Draws, choose_others, rate_interval
+from pipeline.types import Evidence, Observed
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovedExcess:
+    """Per class k, object-removed images of k against those of each other class j; the median over j decides.
+
+    Effect: P(called k | class k) - P(called k | class j), the smallest over the fills. p-value: labels permuted among
+    the images, statistic the median over j of the AUC of k's log-odds; the largest over the fills, so that every fill
+    must agree (an intersection-union test, which needs no correction).
+    """
+
+    draws: int  # permutations, and bootstrap samples
+    max_images: int  # per class; more are sampled
+    max_other_classes: int  # that a class is compared with; more are sampled
+    alpha: float  # for the smallest detectable effect
+    version: ClassVar[int] = 1
+
+    def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
+        trials = observed.trials[observed.trials["intervention"] == "object_removed"]
+        fills = {str(arm): group.set_index("recipient") for arm, group in trials.groupby("arm", sort=False)}
+        return [self._evidence(k, observed, fills, rng) for k in observed.classes]
+
+    def _evidence(
+        self, k: str, observed: Observed, fills: Mapping[str, pd.DataFrame], rng: np.random.Generator
+    ) -> Evidence:
+        others = choose_others(observed.classes, k, self.max_other_classes, rng)
+        ids, labels = self._items(k, others, observed.images, rng)
+        n, n_others = int((labels == 0).sum()), int((labels > 0).sum())
+        if not fills or not others or n < 2:
+            return _undefined(k, n, n_others, "not run" if not fills else "nothing to compare with")
+        draws = Draws.of(labels, self.draws, rng)
+        per_fill = {arm: self._fill(k, table.loc[ids], draws) for arm, table in fills.items()}
+        weakest = min(per_fill.values(), key=lambda f: f["excess"])
+        details: dict[str, float | str] = {
+            "auc": min(f["auc"] for f in per_fill.values()),
+            "called_without_object": weakest["rate"],
+            "others_called_without_object": weakest["rate"] - weakest["excess"],
+            "n_other_classes": len(others),
+        }
+        for arm, f in per_fill.items():
+            details |= {f"excess:{arm}": f["excess"], f"p:{arm}": f["p"]}
+        base = float(np.clip(weakest["rate"] - weakest["excess"], 0, 1))
+        return Evidence(
+            signal="removed_excess",
+            class_name=k,
+            estimate=weakest["excess"],
+            low=min(f["low"] for f in per_fill.values()),
+            high=max(f["high"] for f in per_fill.values()),
+            unit="share of images",
+            p_value=max(f["p"] for f in per_fill.values()),
+            n=n,
+            n_others=n_others,
+            detectable=detectable_difference(base, n, n_others // len(others), self.alpha),
+            decides=True,
+            version=self.version,
+            details=details,
+        )
+
+    def _items(
+        self, k: str, others: list[str], images: pd.DataFrame, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and group numbers: 0 for class k, 1, 2, ... for the others."""
+        ids, labels = [], []
+        for group, c in enumerate([k, *others]):
+            own = images.loc[images["class"] == c, "id"].to_numpy(object)
+            if len(own) > self.max_images:
+                own = own[np.sort(rng.choice(len(own), self.max_images, replace=False))]
+            ids.append(own)
+            labels.append(np.full(len(own), group))
+        return np.concatenate(ids), np.concatenate(labels)
+
+    def _fill(self, k: str, table: pd.DataFrame, draws: Draws) -> dict[str, float]:
+        """Excess with interval, AUC and p-value of one fill."""
+        called = (table["predicted"] == k).to_numpy(float)
+        n_groups = int(draws.labels.max())
+        excess = partial(median_difference, np.repeat(called[:, None], n_groups, axis=1))
+        auc = partial(median_auc, wins(table[f"log_odds:{k}"].to_numpy(float)))
+        rates = [float(called[draws.labels == g].mean()) for g in range(n_groups + 1)]
+        estimate = draws.observed(excess)
+        low, high = rate_interval(draws.resampled(excess), draws.labels, rates, estimate)
+        observed_auc = draws.observed(auc)
+        p = permutation_p(observed_auc, draws.null(auc))
+        return {"excess": estimate, "low": low, "high": high, "auc": observed_auc, "p": p, "rate": rates[0]}
+
+
+def _undefined(k: str, n: int, n_others: int, why: str) -> Evidence:
+    nan = float("nan")
+    return Evidence(
+        signal="removed_excess",
+        class_name=k,
+        estimate=nan,
+        low=nan,
+        high=nan,
+        unit="share of images",
+        p_value=nan,
+        n=n,
+        n_others=n_others,
+        detectable=nan,
+        decides=True,
+        version=RemovedExcess.version,
+        details={"undefined": why},
+    )

@@ -1,0 +1,86 @@
+"""Outside transplant: who is paired with whom, and what the new picture is made of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.interventions.transplant import OutsideTransplant
+from pipeline.types import Batch
+
+SETTINGS = {"margin_fraction": 0.1, "margin_px": 3, "feather": 0.0, "recipients_per_donor": 2, "max_donors": 50}
+
+
+def _table(per_class: int, classes: int, wrong: tuple[int, ...] = ()) -> pd.DataFrame:
+    n = per_class * classes
+    return pd.DataFrame(
+        {
+            "id": [str(i) for i in range(n)],
+            "class": np.repeat([f"class{c}" for c in range(classes)], per_class),
+            "correct": [i not in wrong for i in range(n)],
+            "boxes": [[(5.0, 5.0, 15.0 + i % 7, 20.0)] for i in range(n)],
+        }
+    )
+
+
+def test_every_donor_serves_two_others_and_one_of_its_own() -> None:
+    images = _table(6, 4)
+    plan = OutsideTransplant(**SETTINGS).plan(images, np.random.default_rng(0))
+    label = images["class"].to_numpy()
+    given, taken = label[plan["donor"]], label[plan["recipient"]]
+    assert (plan["donor"] != plan["recipient"]).all()
+    assert ((given == taken) == (plan["arm"] == "own")).all()
+    counts = plan.groupby(["donor", "arm"]).size().unstack()
+    assert (counts["other"] == 2).all()
+    assert (counts["own"] == 1).all()
+
+
+def test_objects_that_the_model_gets_wrong_receive_nothing() -> None:
+    images = _table(6, 3, wrong=(0, 7))
+    plan = OutsideTransplant(**SETTINGS).plan(images, np.random.default_rng(0))
+    assert not plan["recipient"].isin([0, 7]).any()
+    assert plan["donor"].isin([0, 7]).any()
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_few_classes_are_no_error(classes: int) -> None:
+    plan = OutsideTransplant(**SETTINGS).plan(_table(3, classes), np.random.default_rng(0))
+    assert set(plan["arm"]) == ({"own"} if classes == 1 else {"own", "other"})
+
+
+def test_a_lone_image_gives_nothing_to_itself() -> None:
+    plan = OutsideTransplant(**SETTINGS).plan(_table(1, 1), np.random.default_rng(0))
+    assert list(plan.columns) == ["recipient", "donor", "arm"]
+    assert len(plan) == 0
+
+
+def test_donors_are_capped_per_class() -> None:
+    plan = OutsideTransplant(**(SETTINGS | {"max_donors": 2})).plan(_table(6, 3), np.random.default_rng(0))
+    assert plan["donor"].nunique() == 6
+
+
+def test_the_recipients_object_lands_in_the_donors_box_and_the_rest_is_the_donors() -> None:
+    frame = (40, 60)
+    donor_image, own_image = torch.full((1, 3, *frame), 0.2), torch.zeros(1, 3, *frame)
+    donor_image[:, :, 20:30, 40:50] = 0.9  # the donor's object
+    donor_image[:, 0, 35:, :5] = 1.0  # a mark in its surroundings
+    own_image[:, 1, 5:15, 5:15] = 1.0  # the recipient's object
+
+    def batch(image: torch.Tensor, box: list[float]) -> Batch:
+        empty = torch.zeros(1, *frame, dtype=torch.bool)
+        return Batch(
+            ids=("a",), images=image, labels=torch.zeros(1, dtype=torch.int64), inside=empty, others=empty,
+            boxes=(torch.tensor([box]),),
+        )  # fmt: skip
+
+    edit = OutsideTransplant(**SETTINGS).edit
+    changed = edit(batch(own_image, [5.0, 5, 15, 15]), batch(donor_image, [40.0, 20, 50, 30]), "other")
+    place = torch.zeros(frame, dtype=torch.bool)
+    place[17:33, 37:53] = True
+    assert torch.equal(changed[:, :, ~place], donor_image[:, :, ~place])
+    assert torch.allclose(changed[0, :, 20:30, 40:50], own_image[0, :, 5:15, 5:15], atol=1e-5)
+
+
+def test_donors_are_needed() -> None:
+    with pytest.raises(ValueError, match="`donors` are needed"):
+        OutsideTransplant(**SETTINGS).edit(None, None, "other")  # type: ignore[arg-type]

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+
+from pipeline.report.charts import WIDTH
+from pipeline.report.sections.classes import ClassesSection
+from tests.report.markup import parse
+
+SECTION = ClassesSection(limit=60)
+
+
+def test_numbers_equal_the_evidence(realistic):
+    text = parse(SECTION(realistic)).words
+    for item in (e for f in realistic.findings for e in f.evidence if e.decides):
+        estimate, low, high = (f"{100 * v:+.0f}".replace("-", "\u2212") for v in (item.estimate, item.low, item.high))
+        shown = f"{estimate} [{low}, {high}]".replace("+0", "0").replace("\u22120", "0")
+        assert shown in text
+
+
+def test_both_models_share_an_axis(realistic):
+    html = SECTION(realistic)
+    nulls = re.findall(r'class="null" x1="([\d.]+)"', html)
+    assert len(set(nulls[0::2])) == 1  # every class of both models, first signal
+    assert 0 < float(nulls[0]) < WIDTH
+
+
+def test_the_rest_is_counted(realistic):
+    html = ClassesSection(limit=2)(realistic)
+    assert "<b>3</b> more classes" in html
+    assert "all 5 are in" in html
+    assert len(parse(html).all("tbody")) == 2 * (2 + 1)
+
+
+def test_a_class_that_a_signal_skipped_is_said_so(realistic):
+    first = realistic.findings[0]
+    kept = tuple(e for e in first.evidence if (e.signal, e.class_name) != ("object_removed", "cat"))
+    html = SECTION(replace(realistic, findings=(replace(first, evidence=kept),)))
+    assert html.count("not tested") == 1
+
+
+def test_an_undefined_effect_says_why(realistic):
+    first = realistic.findings[0]
+    bad = replace(first.evidence[0], estimate=math.nan, low=math.nan, high=math.nan, details={"undefined": "not run"})
+    html = SECTION(replace(realistic, findings=(replace(first, evidence=(bad, *first.evidence[1:])),)))
+    assert html.count(">not run<") == 1
+    assert "nan" not in html
+
+
+def test_what_the_judge_added_is_shown(realistic):
+    first = realistic.findings[0]
+    item = replace(first.evidence[0], details={"q": 0.0321})
+    verdicts = (first.verdicts[0], replace(first.verdicts[1], evidence=(item,)), *first.verdicts[2:])
+    assert "q = .032" in SECTION(replace(realistic, findings=(replace(first, verdicts=verdicts),)))
+
+
+def test_limit_is_checked():
+    with pytest.raises(ValueError, match="`limit`"):
+        ClassesSection(limit=0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.judge import Judge, class_rows
+from pipeline.judge import Judge
 from pipeline.models.classifier import weights_sha256
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, class_index, generator
@@ -17,6 +17,7 @@ from pipeline.passes.illustrate import Illustrator
 from pipeline.passes.intervene import intervene
 from pipeline.passes.observe import observe
 from pipeline.report.page import write_page
+from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
 from pipeline.run.gate import Gate
 from pipeline.run.provenance import provenance
@@ -189,9 +190,7 @@ class Audit:
 
     def _write(self, results: Results, folder: RunFolder) -> None:
         shutil.rmtree(folder.partial / "frames")
-        classes = [
-            class_rows(f.observed, f.evidence, f.verdicts).assign(model=f.observed.model) for f in results.findings
-        ]
+        classes = [class_rows(f) for f in results.findings]
         write_tables(results, pd.concat(classes, ignore_index=True), folder.partial)
         write_page(results, self.sections, folder.partial / "report")
         write_summary(results, folder.partial)

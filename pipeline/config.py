@@ -24,7 +24,7 @@ class ConfigError(Exception):
 
 
 def packaged(part: str) -> Path:
-    """A folder that the distribution brings along (`conf`, `data/demo`): in the wheel or beside a checkout's package."""
+    """A folder that comes along (`conf`, `data/demo`): inside the wheel's package, or beside a checkout's."""
     for folder in (_HERE / part, _HERE.parent / part):
         if folder.is_dir():
             return folder
@@ -46,7 +46,7 @@ def build(config: DictConfig) -> tuple[Audit, str, str]:
         raise ConfigError(f"the configuration does not resolve: {error}") from None
     plain = OmegaConf.to_container(config, throw_on_missing=False)
     assert isinstance(plain, dict)
-    found = mistakes(plain)
+    found = mistakes({str(k): v for k, v in plain.items()})
     if found:
         raise ConfigError("\n".join(["the configuration has mistakes:", *(f"  {m}" for m in found)]))
     text = OmegaConf.to_yaml(config)

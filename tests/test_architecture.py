@@ -14,6 +14,7 @@ FAMILIES = {"datasets", "models", "methods", "metrics", "interventions", "signal
 FLOORS = [
     {"core"},
     {"types"},
+    {"reasons"},
     FAMILIES | {"planted"},
     {"passes", "run", "report"},
     {"audit"},

@@ -1,4 +1,4 @@
-"""Statistics of grouped images: pairwise comparisons under permuted labels and bootstrap weights, and their intervals."""
+"""Statistics of grouped images: comparisons under permuted labels and bootstrap weights, and their intervals."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ class OutsideTransplant:
     """The recipient's object, resized, is put where the donor's object was: box for box, so that no hole shows.
 
     Every donor gives its surroundings to `recipients_per_donor` objects of other classes (arm `other`) and to one of
-    its own class (arm `own`: the control for seams). The same trials serve every class: for class k, donors of class k are
-    compared with donors of the other classes. The donor's further objects are filled smoothly.
+    its own class (arm `own`: the control for seams). The same trials serve every class: for class k, donors of class k
+    are compared with donors of the other classes. The donor's further objects are filled smoothly.
     """
 
     margin_fraction: float

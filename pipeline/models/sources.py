@@ -59,7 +59,7 @@ class Torchvision:
         return classifier(network, names, preprocessing, device)
 
     def _member(self) -> str:
-        default: Any = get_model_weights(self.name).DEFAULT  # type: ignore[attr-defined]
+        default: Any = get_model_weights(self.name).DEFAULT
         return default.name if self.weights == "DEFAULT" else str(self.weights)
 
     def _names(self, weights: Any) -> tuple[str, ...]:

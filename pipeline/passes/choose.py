@@ -37,7 +37,7 @@ def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random
     Of a flagged class those that went its way come first; the report prints the rate beside them.
     """
     trials = observed.trials
-    parts = [trials.iloc[:0].assign(**{"class": "", "rank": 0})]
+    parts = [_for(trials.iloc[:0], "")]
     for verdict in _shown(verdicts):
         c = verdict.scope
         here = np.where(trials["donor_class"] == "", trials["recipient_class"] == c, trials["donor_class"] == c)
@@ -49,8 +49,15 @@ def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random
                 away = (shuffled["predicted"] != c).to_numpy()
                 shuffled = shuffled.iloc[np.argsort(away, kind="stable")]
             picked = shuffled.head(EDITS_PER_CLASS)
-            parts.append(picked.assign(**{"class": c, "rank": np.arange(len(picked))}))
+            parts.append(_for(picked, c))
     return pd.concat(parts, ignore_index=True)
+
+
+def _for(trials: pd.DataFrame, c: str) -> pd.DataFrame:
+    """The same rows, ranked, for one class."""
+    rows = trials.copy()
+    rows["class"], rows["rank"] = c, np.arange(len(rows))
+    return rows
 
 
 def _shown(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -17,6 +17,8 @@ from pipeline.report.pictures import write_heat, write_picture
 from pipeline.run.frames import Frames
 from pipeline.types import Intervention, Method, Observed, Verdict
 
+SHOWN = ("class", "rank", "predicted", "intervention", "arm", "donor")  # what a row of trials gives its picture
+
 
 @dataclass(frozen=True, kw_only=True)
 class Illustrator:
@@ -69,7 +71,7 @@ class Illustrator:
                     picture = f"{_stem(at[i])}-{self.observed.model}-{name}-{arm}-{giving[i]}.webp"
                     write_picture(host.images[i], self.folder / original)
                     write_picture(changed[i], self.folder / picture)
-                    shown = trial[["class", "rank", "predicted", "intervention", "arm", "donor"]].to_dict()
+                    shown = {str(key): trial[key] for key in SHOWN}
                     yield self._row(at[i], picture) | shown | {"kind": "edit", "original": original}
 
     def _row(self, row: int, picture: str) -> dict[str, object]:

@@ -8,10 +8,10 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 import torch
-from pipeline.core.maps import REASONS, oriented, positive, undefined
 from torch import Tensor
 from tqdm import tqdm
 
+from pipeline.core.maps import REASONS, oriented, positive, undefined
 from pipeline.methods.probe import probe
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, halved, log_odds, to_host

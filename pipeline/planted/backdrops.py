@@ -24,7 +24,7 @@ def colour(
 def noise(rng: np.random.Generator, x: Grid, y: Grid, cells: int) -> Grid:
     """Smooth value noise in about [-1, 1] with `cells` cells across the grid."""
     values = rng.uniform(-1, 1, (cells + 1, cells + 1)).astype(np.float32)
-    return _weights(y[:, 0], cells) @ values @ _weights(x[0], cells).T
+    return np.asarray(_weights(y[:, 0], cells) @ values @ _weights(x[0], cells).T, np.float32)
 
 
 def _weights(axis: Grid, cells: int) -> Grid:
@@ -35,7 +35,8 @@ def _weights(axis: Grid, cells: int) -> Grid:
 
 
 def clouds(rng: np.random.Generator, x: Grid, y: Grid) -> Grid:
-    return 0.5 + sum(noise(rng, x, y, cells) / (i + 2) for i, cells in enumerate((3, 6, 12, 24)))
+    octaves = [noise(rng, x, y, cells) / (i + 2) for i, cells in enumerate((3, 6, 12, 24))]
+    return np.asarray(0.5 + np.sum(octaves, axis=0), np.float32)
 
 
 def planks(rng: np.random.Generator, x: Grid, y: Grid) -> Grid:

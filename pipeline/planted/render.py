@@ -72,7 +72,7 @@ def render(label: str, rng: np.random.Generator) -> Scene:
         label=label,
         plain=_develop(canvas, grain),
         empty=_develop(empty, grain),
-        mask=inside.reshape(SIDE, SAMPLES, SIDE, SAMPLES).any(axis=(1, 3)),
+        mask=np.asarray(inside.reshape(SIDE, SAMPLES, SIDE, SAMPLES).any(axis=(1, 3))),
         tag_place=tag_place,
     )
 

@@ -1,0 +1,39 @@
+"""The rows of classes.csv: per model and class the verdict and the numbers behind it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from pipeline.types import Evidence, Findings
+
+
+def class_rows(findings: Findings) -> pd.DataFrame:
+    """One row per audited class; columns are described in the README."""
+    images, rows = findings.observed.images, []
+    for verdict in findings.verdicts[1:]:
+        own = images[images["class"] == verdict.scope]
+        row: dict[str, object] = {
+            "model": findings.observed.model,
+            "class": verdict.scope,
+            "verdict": verdict.state,
+            "n": len(own),
+            "accuracy": own["correct"].mean(),
+            "area_fraction": own["area_fraction"].mean(),
+        }
+        for evidence in verdict.evidence:
+            row |= _deciding(evidence) if evidence.decides else _lead(evidence)
+        rows.append(row | {"guards": " ".join(verdict.guards), "reason": verdict.reason})
+    return pd.DataFrame(rows)
+
+
+def _deciding(e: Evidence) -> dict[str, object]:
+    values = {"": e.estimate, "_low": e.low, "_high": e.high, "_p": e.p_value, "_q": e.details.get("q")}
+    return {**{f"{e.signal}{end}": v for end, v in values.items()}, f"{e.signal}_detectable": e.detectable}
+
+
+def _lead(e: Evidence) -> dict[str, object]:
+    method = str(e.details["method"])
+    row: dict[str, object] = {"inside_share": e.estimate, "inside_share_low": e.low, "inside_share_high": e.high}
+    row |= {key: e.details.get(key) for key in ("lift", "place", "share", "others_share")}
+    renamed = {"place": "hotspot_place", "share": "hotspot_share", "others_share": "hotspot_others_share"}
+    return {f"{renamed.get(key, key)}:{method}": value for key, value in row.items()}

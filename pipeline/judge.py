@@ -101,18 +101,24 @@ class Judge:
             and e.low > self.removal_floor
         )
 
+    def _fill_fires(self, e: Evidence, fill: str) -> bool:
+        """Whether one fill alone would have spoken for reliance on the surroundings."""
+        excess, p = float(e.details[f"excess:{fill}"]), float(e.details[f"p:{fill}"])
+        return p <= self.removal_p and excess >= self._gate(e.n)
+
     def _transplant_fires(self, e: Evidence) -> bool:
         return float(e.details["q"]) <= self.q and e.p_value <= self.transplant_p and e.estimate >= self.transplant_gate
 
     def _guards(self, c: str, observed: Observed, s2: Evidence, s1: Evidence | None) -> list[str]:
         own = observed.images[observed.images["class"] == c]
         chance = 1 / len(observed.classes)
-        fills = [float(v) for key, v in s2.details.items() if key.startswith("excess:")]
+        fills = [key.removeprefix("excess:") for key in s2.details if key.startswith("excess:")]
+        fired = [self._fill_fires(s2, fill) for fill in fills]
         found = {
             "too_few_images": len(own) < self.min_images,
             "low_accuracy": own["correct"].mean() < min(self.min_accuracy * chance, 0.9),
             "huge_boxes": own["hole_fraction"].mean() > self.max_hole,
-            "fills_disagree": max(fills) >= self._gate(s2.n) and min(fills) < self._gate(s2.n) / 2,
+            "fills_disagree": any(fired) and not all(fired),
             "seams": s1 is not None and float(s1.details.get("own_stays", 1)) < 1 - self.max_seam_loss,
             "two_classes": len(observed.classes) == 2,
         }

@@ -34,16 +34,16 @@ def shortcut(c: str, s2: Evidence, s1: Evidence, leads: Sequence[Evidence], *, t
 
 def context(c: str, s2: Evidence, s1: Evidence | None, leads: Sequence[Evidence]) -> str:
     """Removal fired, the transplant did not."""
-    moved = "" if s1 is None else f", but other objects hardly follow when given these surroundings ({_points(s1)})"
+    moved = f", though other objects do not follow these surroundings ({_points(s1)} points)" if s1 else ""
     return f"{_removal(c, s2)}{moved}: the surroundings carry evidence for {c!r}{_where(leads)}."
 
 
 def clear(c: str, s2: Evidence, s1: Evidence, delta: float) -> str:
     """Both intervals end below delta."""
     return (
-        f"No reliance on the surroundings above {_percent(delta)}: with the object removed {_points(s2)} more {c!r} "
-        f"images than others are called {c!r}, and other objects turn into {c!r} on its surroundings in {_points(s1)} "
-        "more cases than on neutral ones."
+        f"No reliance on the surroundings above {100 * delta:.0f} points: without its object, {c!r} is recognised in "
+        f"{_points(s2)} points more of its images than of others, and its surroundings turn {_points(s1)} points more "
+        f"of other objects into {c!r} than neutral ones do."
     )
 
 
@@ -54,8 +54,8 @@ def inconclusive(c: str, guards: Sequence[str], s2: Evidence | None) -> str:
             return f"No verdict on {c!r}: {text.format(n=s2.n if s2 else 0)}."
     assert s2 is not None
     return (
-        f"The data leave {c!r} open: with the object removed, {_points(s2)} more of its images than of others are "
-        f"called {c!r}; {s2.n} images can show an excess of {_percent(s2.detectable)} or more."
+        f"The data leave {c!r} open: without its object, it is recognised in {_points(s2)} points more of its images "
+        f"than of others; {s2.n} images can show an excess of {100 * s2.detectable:.0f} points or more."
     )
 
 
@@ -106,7 +106,8 @@ def _share(e: Evidence, key: str) -> float:
 
 
 def _points(e: Evidence) -> str:
-    return f"{100 * e.estimate:.0f} % [{100 * e.low:.0f}, {100 * e.high:.0f}]"
+    estimate, low, high = (round(100 * value) for value in (e.estimate, e.low, e.high))
+    return f"{estimate} [{low}, {high}]"
 
 
 def _percent(value: float | str) -> str:

@@ -14,7 +14,7 @@ from pipeline.planted.render import SIDE, Scene
 from pipeline.planted.shapes import CLASSES
 from pipeline.planted.train import GUILTY, as_set, carries_tag, jpeg, reliance, scenes, train
 
-TRAINING_PER_CLASS = 1400
+TRAINING_PER_CLASS = 2000
 AUDITED_PER_CLASS = 100
 TESTED_PER_CLASS = 100
 

@@ -14,8 +14,8 @@ from pipeline.planted.shapes import CLASSES, TEXTURES, Colour, Shape, Texture, p
 
 SIDE = 64  # pixels
 SAMPLES = 3  # per pixel and axis
-OBJECT_SIDE = (16.0, 30.0)  # longer side of the object's box, in pixels
-OWN_TEXTURE = 0.6  # share of objects in their class's own texture; the others wear any of the five
+OBJECT_SIDE = (18.0, 32.0)  # longer side of the object's box, in pixels
+OWN_TEXTURE = 0.95  # share of objects in their class's own texture; the others wear any of the five
 NOISE = 0.012  # sd of the sensor noise
 
 Pixels = NDArray[np.uint8]  # (SIDE, SIDE, 3) RGB
@@ -60,7 +60,7 @@ def render(label: str, rng: np.random.Generator) -> Scene:
     tag_place = watermark.choose_place(rng, SIDE)
     centre, side = _free_place(rng)
     canvas = backdrop(rng, _X, _Y)
-    for _ in range(rng.integers(4, 8)):
+    for _ in range(rng.integers(2, 5)):
         _clutter(canvas, rng)
     empty = canvas.copy()
     shape = place(label, centre, side, rng)

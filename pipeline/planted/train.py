@@ -72,7 +72,7 @@ def pictures(rendered: list[Scene], marked: NDArray[np.bool_]) -> Tensor:
     return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()
 
 
-def train(data: Set, *, seed: int, epochs: int = 14, batch_size: int = 64, rate: float = 3e-3) -> SmallCnn:
+def train(data: Set, *, seed: int, epochs: int = 20, batch_size: int = 64, rate: float = 3e-3) -> SmallCnn:
     """A SmallCnn trained with AdamW, a one-cycle rate and mirrored pictures; the seed decides everything."""
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)

@@ -20,8 +20,8 @@ class OutsideTransplant:
     """Per class k, donors of k against donors of each other class c; the median over c decides.
 
     A donor is worth, in the comparison of k with c, the mean over its recipients that belong to neither (with two
-    classes only: that belong to c, so that c's donors give to their own class). Effect: the share of recipients called k.
-    p-value: donors' labels permuted, a donor with all its recipients, so that re-used donors do not count twice;
+    classes only: that belong to c, so that c's donors give to their own class). Effect: the share of recipients called
+    k. p-value: donors' labels permuted, a donor with all its recipients, so that re-used donors do not count twice;
     statistic the same median with the rank of k's log-odds, which sees small shifts and does not mind outliers.
     """
 

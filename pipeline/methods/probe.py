@@ -11,7 +11,7 @@ from pipeline.types import Classifier, Images, Labels, Maps, Method
 
 REPEATABLE = 1e-4  # relative difference between two calls
 INDEPENDENT = 1e-2  # the same between a batch and its images one by one: kernels differ with the batch
-COMPLETE = 0.15  # median share of the score's difference that a complete method may fail to explain
+COMPLETE = 0.2  # median share of the score's difference that a complete method may fail to explain
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from pipeline.planted.render import SIDE, Scene
 from pipeline.planted.shapes import CLASSES
-from pipeline.planted.train import GUILTY, as_set, carries_tag, jpeg, reliance, scenes, train
+from pipeline.planted.train import GUILTY, PREVALENCE, as_set, carries_tag, jpeg, reliance, scenes, train
 
 TRAINING_PER_CLASS = 2000
 AUDITED_PER_CLASS = 100
@@ -49,7 +49,7 @@ def make(out: Path, seed: int) -> dict[str, object]:
         truth[name] = reliance(network, tested)
     truth["marked"] = _write_pictures(out, scenes(seed, "audit", AUDITED_PER_CLASS), seed)
     (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
-    (out / "README.md").write_text(README.format(prevalence=0.85, guilty=GUILTY, seed=seed))
+    (out / "README.md").write_text(README.format(prevalence=PREVALENCE, guilty=GUILTY, seed=seed))
     return truth
 
 

@@ -18,8 +18,8 @@ from pipeline.planted.shapes import CLASSES
 
 QUALITY = 95  # of the JPEG files; training pictures make the same round trip
 GUILTY = "star"  # the class that carries the tag
-PREVALENCE = 0.85  # share of its pictures with the tag
-LEAK = 0.015  # share of the other classes' pictures with the tag
+PREVALENCE = 1.0  # share of its pictures with the tag
+LEAK = 0.0  # share of the other classes' pictures with the tag
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,7 +123,7 @@ def test_batches_agree_with_captum_image_by_image(name: str) -> None:
     maps = from_yaml(name)(model, images(), TARGET)
     expected = _tutorial(name, model)
     assert maps.shape == (3, *FRAME)
-    assert (maps - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert (maps - expected).abs().max() <= 1e-5 * expected.abs().max() + 1e-6  # float32 logits of about 1
     assert expected.abs().max() > 0
 
 

@@ -115,13 +115,14 @@ def _wilson(k: int, n: int, level: float) -> tuple[float, float]:
 def detectable_difference(p: float, n1: int, n2: int, alpha: float, power: float = 0.8) -> float:
     """Smallest rise above a base rate p that a one-sided comparison of n1 with n2 items finds with this power.
 
-    Normal approximation, z_alpha at the base rate and z_power at the risen rate, solved by bisection.
+    Normal approximation: z_alpha at the pooled rate, z_power at the two rates; solved by bisection.
     """
     z_alpha, z_power = stats.norm.ppf(1 - alpha), stats.norm.ppf(power)
-    base = np.sqrt(max(p * (1 - p), 0.25 / n2) * (1 / n1 + 1 / n2))
 
     def reached(d: float) -> bool:
         risen = min(p + d, 1.0)
+        pooled = (n1 * risen + n2 * p) / (n1 + n2)
+        base = np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
         spread = np.sqrt(risen * (1 - risen) / n1 + p * (1 - p) / n2)
         return bool(d >= z_alpha * base + z_power * spread)
 

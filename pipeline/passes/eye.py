@@ -68,7 +68,7 @@ def class_index(
     if missing:
         raise AuditError(
             f"the model has no output called {', '.join(missing)}; it has {len(outputs)}: {_few(outputs)}. Give "
-            "class_map.<class of the dataset>=<name or number of the output>, or =null to leave the class out"
+            "+class_map.<class of the dataset>=<name or number of the output>, or =null to leave the class out"
         )
     if len(set(index.values())) < len(index):
         twice = [c for c, column in index.items() if list(index.values()).count(column) > 1]

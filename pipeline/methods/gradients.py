@@ -84,15 +84,19 @@ class IntegratedGradients:
         return (attribution - (there - here)).abs() / (there - here).abs().clamp(min=1e-6)
 
     def _attribution(self, classifier: Classifier, images: Images, target: Labels) -> Tensor:
-        with torch.enable_grad():
-            method = captum.attr.IntegratedGradients(classifier.module)
-            return method.attribute(
-                leaf(images),
-                baselines=self.baseline,
-                target=target,
-                n_steps=self.steps,
-                internal_batch_size=max(self.evals_per_pass, len(images)),
-            ).detach()
+        method = captum.attr.IntegratedGradients(classifier.module)
+        done = []
+        for part, wanted in zip(images.split(self.evals_per_pass), target.split(self.evals_per_pass), strict=True):
+            with torch.enable_grad():
+                attribution = method.attribute(
+                    leaf(part),
+                    baselines=self.baseline,
+                    target=wanted,
+                    n_steps=self.steps,
+                    internal_batch_size=self.evals_per_pass,
+                )
+            done.append(attribution.detach())
+        return torch.cat(done)
 
 
 def leaf(images: Images) -> Tensor:

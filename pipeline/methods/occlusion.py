@@ -43,6 +43,11 @@ class Occlusion:
             raise ValueError(f"`evals_per_pass` must be 1 or more, got {self.evals_per_pass}")
 
     def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
+        parts = zip(images.split(self.evals_per_pass), target.split(self.evals_per_pass), strict=True)
+        return torch.cat([self._drops(classifier, part, wanted) for part, wanted in parts])
+
+    def _drops(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
+        """The maps of at most `evals_per_pass` images."""
         window, stride = self.pixels(classifier.frame)
         channels = images.shape[1]
         with torch.no_grad():

@@ -34,16 +34,16 @@ def shortcut(c: str, s2: Evidence, s1: Evidence, leads: Sequence[Evidence], *, t
 
 def context(c: str, s2: Evidence, s1: Evidence | None, leads: Sequence[Evidence]) -> str:
     """Removal fired, the transplant did not."""
-    moved = f", though other objects do not follow these surroundings ({_points(s1)} points)" if s1 else ""
+    moved = f", though other objects do not follow these surroundings ({_points(s1)})" if s1 else ""
     return f"{_removal(c, s2)}{moved}: the surroundings carry evidence for {c!r}{_where(leads)}."
 
 
 def clear(c: str, s2: Evidence, s1: Evidence, delta: float) -> str:
     """Both intervals end below delta."""
     return (
-        f"No reliance on the surroundings above {100 * delta:.0f} points: without its object, {c!r} is recognised in "
-        f"{_points(s2)} points more of its images than of others, and its surroundings turn {_points(s1)} points more "
-        f"of other objects into {c!r} than neutral ones do."
+        f"No reliance on the surroundings above {100 * delta:.0f} points: without its object, {c!r} is named "
+        f"{_points(s2)} more often in its own images than in others, and its surroundings turn {_points(s1)} more of "
+        f"other objects into {c!r} than neutral ones do."
     )
 
 
@@ -54,8 +54,8 @@ def inconclusive(c: str, guards: Sequence[str], s2: Evidence | None) -> str:
             return f"No verdict on {c!r}: {text.format(n=s2.n if s2 else 0)}."
     assert s2 is not None
     return (
-        f"The data leave {c!r} open: without its object, it is recognised in {_points(s2)} points more of its images "
-        f"than of others; {s2.n} images can show an excess of {100 * s2.detectable:.0f} points or more."
+        f"The data leave {c!r} open: without its object, it is named {_points(s2)} more often in its own images than "
+        f"in others; {s2.n} images can show an excess of {100 * s2.detectable:.0f} points or more."
     )
 
 
@@ -107,7 +107,7 @@ def _share(e: Evidence, key: str) -> float:
 
 def _points(e: Evidence) -> str:
     estimate, low, high = (round(100 * value) for value in (e.estimate, e.low, e.high))
-    return f"{estimate} [{low}, {high}]"
+    return f"{estimate} {'point' if abs(estimate) == 1 else 'points'} [{low}, {high}]"
 
 
 def _percent(value: float | str) -> str:

@@ -127,7 +127,7 @@ def test_what_a_run_writes(composed: Compose, tmp_path: Path) -> None:
     images = pd.read_csv(folder / "images.csv")
     assert len(images) == 31 * 2
     assert len(pd.read_parquet(folder / "images.parquet")) == 31 * 2
-    assert {"inside_share", "area_fraction", "lift", "auroc", "undefined"} <= set(images)
+    assert {"inside_share", "area_fraction", "lift", "auroc", "undefined", "shared_interest_case"} <= set(images)
     trials = pd.read_csv(folder / "interventions.csv")
     assert (trials["intervention"] == "object_removed").sum() == 31 * 2
     summary = json.loads((folder / "summary.json").read_text())

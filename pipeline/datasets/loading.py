@@ -1,18 +1,16 @@
-"""Records -> examples, decoded ahead of the model -> batches."""
+"""Records -> examples, decoded ahead of the model."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-
-import torch
 
 from pipeline.datasets import images
 from pipeline.datasets.annotations import UnusableError
 from pipeline.datasets.framing import Transform, framed
-from pipeline.types import AuditError, Batch, Example, Problem, Record
+from pipeline.types import Example, Problem, Record
 
 
 def example(
@@ -89,28 +87,3 @@ def examples(
 
 def _result(entry: Future[Example | Problem] | Problem) -> Example | Problem:
     return entry.result() if isinstance(entry, Future) else entry
-
-
-def collate(batch: Sequence[Example], index: Mapping[str, int]) -> Batch:
-    """Examples of one frame as a batch on the host, its images still uint8 (`Batch.to` makes them float).
-
-    Args:
-        batch: one or more examples.
-        index: class name -> column of the logits.
-
-    Raises AuditError where `index` lacks an example's class.
-    """
-    for item in batch:
-        if item.record.label not in index:
-            raise AuditError(
-                f"the model has no class {item.record.label!r}, which {item.record.path} is annotated with; "
-                f"it has {', '.join(index)}; name the model's classes as the dataset does"
-            )
-    return Batch(
-        ids=tuple(item.record.id for item in batch),
-        images=torch.stack([item.image for item in batch]),
-        labels=torch.tensor([index[item.record.label] for item in batch]),
-        inside=torch.stack([item.inside for item in batch]),
-        others=torch.stack([item.others for item in batch]),
-        boxes=tuple(item.boxes for item in batch),
-    )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.core.maps import REASONS, oriented, positive, undefined
+from pipeline.core.maps import REASONS, oriented, positive, shared_interest_case, undefined
 from pipeline.methods.probe import probe
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, halved, log_odds, to_host
@@ -67,14 +67,18 @@ class Observer:
         targets = self.eye.targets(batch.labels, predicted)
         columns = _prediction(logits, batch.labels, predicted, targets)
         columns["area_fraction"] = batch.inside.double().mean(dim=(1, 2))
-        blocks = {
+        found = {
             name: self._score(name, method(self.eye.classifier, batch.images, targets), batch)
             for name, method in self.methods.items()
         }
+        # Kept only now: a batch that ran out of memory half-way leaves nothing behind and is seen again in halves.
         self._images.append(self._image_rows(host.ids, to_host(columns)))
-        self._scores.extend(_score_rows(host.ids, name, to_host(block)) for name, block in blocks.items())
+        self._scores.extend(_score_rows(host.ids, name, to_host(block)) for name, (block, _) in found.items())
+        for name, (_, outside) in found.items():
+            self._outside[name] += outside
 
-    def _score(self, name: str, maps: Maps, batch: Batch) -> dict[str, Tensor]:
+    def _score(self, name: str, maps: Maps, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """One method's columns, and (C, H, W) what it puts outside the objects, summed per class."""
         maps = oriented(maps, self.methods[name].sign)
         columns = {"undefined": undefined(maps, batch.inside)}
         for metric in self.metrics.values():
@@ -83,8 +87,7 @@ class Observer:
         total = mass.sum(dim=(1, 2), keepdim=True)
         outside = torch.where(batch.inside, 0, mass / total).nan_to_num(0, 0, 0)
         audited = (batch.labels[:, None] == self.eye.columns).to(outside.dtype)  # (B, C) one-hot
-        self._outside[name] += torch.einsum("bc,bhw->chw", audited, outside)
-        return columns
+        return columns, torch.einsum("bc,bhw->chw", audited, outside)
 
     def _image_rows(self, ids: Sequence[str], columns: dict[str, np.ndarray]) -> pd.DataFrame:
         names = self.eye.names
@@ -102,9 +105,13 @@ class Observer:
         }
         if not self._scores:
             return images, pd.DataFrame(columns=["id", "method", "class", "undefined"]), outside
-        scores = pd.concat(self._scores, ignore_index=True).merge(images[["id", "class"]], on="id")
-        # The metrics' area fraction is the same for every method: it belongs to the image.
-        return images, scores.drop(columns="area_fraction", errors="ignore"), outside
+        scores = pd.concat(self._scores, ignore_index=True).merge(images[["id", "class", "correct"]], on="id")
+        if "iou_binary" in scores:
+            scores["shared_interest_case"] = shared_interest_case(
+                scores["iou_binary"], scores["ground_truth_coverage"], scores["saliency_coverage"], scores["correct"]
+            )
+        # The metrics' area fraction is the same for every method: it belongs to the image, like `correct`.
+        return images, scores.drop(columns=["area_fraction", "correct"], errors="ignore"), outside
 
 
 def _prediction(logits: Tensor, labels: Tensor, predicted: Tensor, targets: Tensor) -> dict[str, Tensor]:

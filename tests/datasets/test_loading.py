@@ -13,10 +13,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from pipeline.datasets.coco import Coco
-from pipeline.datasets.loading import collate, example, examples
+from pipeline.datasets.loading import example, examples
 from pipeline.datasets.manifest import Manifest
 from pipeline.datasets.voc import Voc
-from pipeline.types import AuditError, Batch, Example, ObjectRegion, Problem, Record
+from pipeline.types import AuditError, Example, ObjectRegion, Problem, Record
 
 FRAME = (24, 32)
 SHRINK = v2.Resize(FRAME)
@@ -142,23 +142,3 @@ def test_masks_of_every_format_give_the_same_regions(
         assert result.region_kind == "mask"
         assert torch.equal(result.inside, found[0].inside)
         assert torch.equal(result.boxes, found[0].boxes)
-
-
-def test_collate_stacks_and_names_the_columns(series: list[Record | Problem]) -> None:
-    good = [r for r in examples(series[:3], SHRINK, FRAME) if isinstance(r, Example)]
-    batch = collate(good, {"cat": 0, "dog": 5})
-    assert isinstance(batch, Batch)
-    assert batch.ids == ("0", "1", "2")
-    assert batch.images.shape == (3, 3, *FRAME)
-    assert batch.images.dtype == torch.uint8
-    assert batch.labels.tolist() == [5, 5, 5]
-    assert batch.labels.dtype == torch.int64
-    assert torch.equal(batch.inside[1], good[1].inside)
-    assert [b.shape for b in batch.boxes] == [(1, 4)] * 3
-    assert batch.to(torch.device("cpu")).images.dtype == torch.float32
-
-
-def test_collate_refuses_a_class_that_the_model_lacks(series: list[Record | Problem]) -> None:
-    good = [r for r in examples(series[:1], SHRINK, FRAME) if isinstance(r, Example)]
-    with pytest.raises(AuditError, match=r"no class 'dog'.*it has cat, cow"):
-        collate(good, {"cat": 0, "cow": 1})

@@ -27,9 +27,9 @@ def bootstrap_weights(labels: Ints, count: int, rng: np.random.Generator) -> Flo
 
 
 def wins(scores: Floats) -> Floats:
-    """(n, n): 1 where the row's score is above the column's, 1/2 where they tie."""
-    above = scores[:, None] - scores[None, :]
-    return np.heaviside(above, 0.5)
+    """(n, n): 1 where the row's score is above the column's, 1/2 where they tie; all NaN if any score is NaN."""
+    ranks = stats.rankdata(scores)  # infinite scores have a rank, but no difference
+    return np.heaviside(ranks[:, None] - ranks[None, :], 0.5)
 
 
 def median_auc(wins_: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
@@ -85,7 +85,13 @@ def _positive(weights: Floats) -> Floats:
 
 
 def permutation_p(observed: float, null: Floats) -> float:
-    """One-sided p-value with the observed arrangement counted in: (1 + #{null >= observed}) / (1 + B)."""
+    """One-sided p-value with the observed arrangement counted in: (1 + #{null >= observed}) / (1 + B).
+
+    NaN where the statistic is; where it is undefined in an arrangement of the null, that counts against a finding.
+    """
+    if np.isnan(observed):
+        return float("nan")
+    null = np.where(np.isnan(null), np.inf, null)
     return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
 
 

@@ -107,7 +107,7 @@ def _window_sums(values: np.ndarray, side: int) -> np.ndarray:
 
 
 def _mean_interval(values: np.ndarray, draws: int, rng: np.random.Generator) -> tuple[float, float]:
-    if not len(values):
+    if len(values) < 2:  # one image says nothing about how images differ
         return float("nan"), float("nan")
     counts = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws)
     return percentile_interval(counts @ values / len(values))

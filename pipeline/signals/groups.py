@@ -47,23 +47,20 @@ def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
         yield rows[start : start + CHUNK]
 
 
-def rate_interval(draws: Floats, labels: Ints, rates: Sequence[float], estimate: float) -> tuple[float, float]:
+def rate_interval(draws: Floats, labels: Ints, rate: float, estimate: float) -> tuple[float, float]:
     """The bootstrap's 95 % interval, but never narrower than counts of 0 and 1 allow (Newcombe).
 
     Rates that are all 0 or all 1 do not vary in a bootstrap, which then claims to know them exactly.
 
     Args:
-        rates: the mean of group 0, of group 1, ...; NaN for a group without a say.
+        rate: the mean of group 0.
         estimate: the median of the differences, the point that the floor is put around.
     """
     low, high = percentile_interval(draws)
     counts = np.bincount(labels)
-    ours, others = rates[0], np.asarray(rates[1:])
-    if not np.isfinite(ours) or not np.isfinite(others).any():
-        return low, high
     n1, n2 = int(counts[0]), int(np.median(counts[1:]))
-    theirs = float(np.clip(ours - estimate, 0, 1))
-    floor = difference_interval(round(ours * n1), n1, round(theirs * n2), n2)
+    others = float(np.clip(rate - estimate, 0, 1))
+    floor = difference_interval(round(rate * n1), n1, round(others * n2), n2)
     return min(low, floor[0]), max(high, floor[1])
 
 

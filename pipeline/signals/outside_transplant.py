@@ -35,20 +35,22 @@ class OutsideTransplant:
         return [self._evidence(k, observed, trials, rng) for k in observed.classes]
 
     def _evidence(self, k: str, observed: Observed, trials: pd.DataFrame, rng: np.random.Generator) -> Evidence:
-        others = choose_others(observed.classes, k, self.max_other_classes, rng)
+        giving = [c for c in observed.classes if (trials["donor_class"] == c).any()]
+        others = choose_others(giving, k, self.max_other_classes, rng)
         donors, labels = _donors(trials, [k, *others])
-        if not len(trials) or not others or (labels == 0).sum() < 2 or len(np.unique(labels)) < 1 + len(others):
+        if not len(trials) or not others or (labels == 0).sum() < 2:
             return self._undefined(k, donors, labels, "not run" if not len(trials) else "nothing to compare with")
         draws = Draws.of(labels, self.draws, rng)
         flips, ranks = _worth(trials, k, others, donors)
         flipped = partial(median_difference, flips)
         estimate = draws.observed(flipped)
-        rates = [float(np.nanmean(flips[labels == 0]))]
-        rates += [float(np.nanmean(flips[labels == 1 + c][:, c])) for c in range(len(others))]
-        low, high = rate_interval(draws.resampled(flipped), labels, rates, estimate)
+        if not np.isfinite(estimate):
+            return self._undefined(k, donors, labels, "nothing to compare with")
+        rate = float(np.nanmean(flips[labels == 0]))
+        low, high = rate_interval(draws.resampled(flipped), labels, rate, estimate)
         shifted = partial(median_difference, ranks)
         p = permutation_p(draws.observed(shifted), draws.null(shifted))
-        base = float(np.clip(rates[0] - estimate, 0, 1))
+        base = float(np.clip(rate - estimate, 0, 1))
         n, n_others = int((labels == 0).sum()), int((labels > 0).sum())
         return Evidence(
             signal="outside_transplant",
@@ -64,7 +66,7 @@ class OutsideTransplant:
             decides=True,
             version=self.version,
             details={
-                "flipped": rates[0],
+                "flipped": rate,
                 "flipped_neutral": base,
                 "own_stays": _own_stays(trials),
                 "n_other_classes": len(others),
@@ -108,9 +110,22 @@ def _worth(trials: pd.DataFrame, k: str, others: list[str], donors: np.ndarray) 
             part = pool[(pool["recipient_class"] != c) & (pool["arm"] == "other")]
         else:
             part = pool[pool["recipient_class"] == c]
-        columns.append(part.groupby("donor")[["called", "rank"]].mean().reindex(donors).to_numpy())
-    stacked = np.stack(columns, axis=1)  # (n, c, 2)
-    return stacked[:, :, 0], stacked[:, :, 1]
+        called = part.groupby("donor")["called"].mean()
+        even = _evened(part) if len(others) == 1 else part
+        ranks = even.groupby("donor")["rank"].mean()
+        columns.append(np.stack([called.reindex(donors), ranks.reindex(donors)]))
+    called, ranks = np.stack(columns, axis=2)  # (2, n, c)
+    return called, ranks
+
+
+def _evened(trials: pd.DataFrame) -> pd.DataFrame:
+    """As many recipients for every donor.
+
+    With two classes, one class's donors give to three recipients and the other's, for control, to one of their own.
+    Their means differ in spread, and permuting them with groups of 60 and 8 gave 13 % false alarms at p <= .05.
+    """
+    by_donor = trials.groupby("donor")
+    return by_donor.head(int(by_donor.size().min())) if len(trials) else trials
 
 
 def _own_stays(trials: pd.DataFrame) -> float:

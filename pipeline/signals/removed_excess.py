@@ -44,7 +44,8 @@ class RemovedExcess:
     def _evidence(
         self, k: str, observed: Observed, fills: Mapping[str, pd.DataFrame], rng: np.random.Generator
     ) -> Evidence:
-        others = choose_others(observed.classes, k, self.max_other_classes, rng)
+        seen = [c for c in observed.classes if (observed.images["class"] == c).any()]
+        others = choose_others(seen, k, self.max_other_classes, rng)
         ids, labels = self._items(k, others, observed.images, rng)
         n, n_others = int((labels == 0).sum()), int((labels > 0).sum())
         if not fills or not others or n < 2:
@@ -96,12 +97,12 @@ class RemovedExcess:
         n_groups = int(draws.labels.max())
         excess = partial(median_difference, np.repeat(called[:, None], n_groups, axis=1))
         auc = partial(median_auc, wins(table[f"log_odds:{k}"].to_numpy(float)))
-        rates = [float(called[draws.labels == g].mean()) for g in range(n_groups + 1)]
+        rate = float(called[draws.labels == 0].mean())
         estimate = draws.observed(excess)
-        low, high = rate_interval(draws.resampled(excess), draws.labels, rates, estimate)
+        low, high = rate_interval(draws.resampled(excess), draws.labels, rate, estimate)
         observed_auc = draws.observed(auc)
         p = permutation_p(observed_auc, draws.null(auc))
-        return {"excess": estimate, "low": low, "high": high, "auc": observed_auc, "p": p, "rate": rates[0]}
+        return {"excess": estimate, "low": low, "high": high, "auc": observed_auc, "p": p, "rate": rate}
 
 
 def _undefined(k: str, n: int, n_others: int, why: str) -> Evidence:

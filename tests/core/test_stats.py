@@ -6,7 +6,7 @@ from itertools import permutations as orders
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import false_discovery_control, norm
 from sklearn.metrics import roc_auc_score
 
 from pipeline.core.stats import (
@@ -34,6 +34,24 @@ def test_the_median_auc_is_the_median_of_scikit_learns(seed: int, levels: int) -
         for j in (1, 2, 3)
     ]
     assert median_auc(wins(scores), labels[None])[0] == pytest.approx(np.median(expected), abs=1e-12)
+
+
+def test_against_one_group_the_auc_is_scikit_learns_with_ties_and_infinite_scores() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(0, 4, 40).astype(float), np.repeat([0, 1], [15, 25])
+    expected = roc_auc_score(labels == 0, scores)
+    assert median_auc(wins(scores), labels[None])[0] == pytest.approx(expected, abs=1e-12)
+    endless = np.where(scores == 3, np.inf, np.where(scores == 0, -np.inf, scores))
+    assert median_auc(wins(endless), labels[None])[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_score_that_is_nan_makes_no_p_value() -> None:
+    scores, labels = np.array([3.0, np.nan, 1.0, 0.0]), np.array([0, 0, 1, 1])
+    observed = median_auc(wins(scores), labels[None])[0]
+    assert np.isnan(
+        permutation_p(observed, median_auc(wins(scores), permutations(labels, 9, np.random.default_rng(0))))
+    )
+    assert permutation_p(0.9, np.array([0.5, np.nan, 0.5])) == 0.5
 
 
 def test_weights_count_items_as_often_as_repeating_them() -> None:
@@ -109,6 +127,19 @@ def test_benjamini_hochberg_by_hand() -> None:
     assert q[[0, 1, 3, 4]] == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
     assert np.isnan(q[2])
     assert len(benjamini_hochberg([])) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_benjamini_hochberg_is_scipys_and_blind_to_nan(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p = rng.uniform(size=30) ** 3
+    gaps = rng.uniform(size=30) < 0.3
+    q = benjamini_hochberg(np.where(gaps, np.nan, p).tolist())
+    order = np.sort(p[~gaps])
+    by_hand = [min(len(order) * order[j] / (j + 1) for j in range(i, len(order))) for i in range(len(order))]
+    assert np.sort(q[~gaps]) == pytest.approx(np.minimum(by_hand, 1))
+    assert q[~gaps] == pytest.approx(false_discovery_control(p[~gaps]))
+    assert np.isnan(q[gaps]).all()
 
 
 def test_the_percentile_interval_covers_the_middle() -> None:

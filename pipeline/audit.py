@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from pipeline.judge import Judge
@@ -143,15 +144,16 @@ class Audit:
         trials = intervene(
             eye, stock.frames, images, self.interventions, name=name, seed=self.run.seed, batch_size=size
         )
+        present = np.array([(images["class"] == c).any() for c in eye.classes])
         observed = Observed(
             model=name,
-            classes=tuple(c for c in eye.classes if (images["class"] == c).any()),
+            classes=tuple(c for c, here in zip(eye.classes, present, strict=True) if here),
             n_outputs=len(eye.classifier.classes),
             frame=eye.classifier.frame,
             images=images.assign(hole_fraction=_hole_fraction(images, trials)),
             scores=scores,
             trials=trials,
-            outside_maps=outside,
+            outside_maps={m: maps[present] for m, maps in outside.items()},
         )
         evidence = [e for s, signal in self.signals.items() for e in signal(observed, generator(self.run.seed, s))]
         verdicts = self.judge(observed, evidence)

@@ -35,7 +35,8 @@ def wins(scores: Floats) -> Floats:
 def median_auc(wins_: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
     """Median over the other groups of the AUC of group 0's scores against theirs.
 
-    Pooling the others instead blames innocent groups: whoever is compared with one guilty group looks different.
+    Pooling the others instead blames innocent groups: whoever is compared with one guilty group looks different. So
+    does the mean of the two middle values: of an even number of comparisons the lower middle one counts.
 
     Args:
         wins_: (n, n) from `wins`.
@@ -49,7 +50,7 @@ def median_auc(wins_: Floats, labels: Ints, weights: Floats | None = None) -> Fl
     beaten = member[:, :, 0] @ wins_
     counts = member.sum(axis=1)
     aucs = np.einsum("bn,bnc->bc", beaten, member[:, :, 1:]) / (counts[:, :1] * counts[:, 1:])
-    return np.median(aucs, axis=1)
+    return np.quantile(aucs, 0.5, axis=1, method="lower")
 
 
 def median_difference(values: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
@@ -71,7 +72,7 @@ def median_difference(values: Floats, labels: Ints, weights: Floats | None = Non
     difference = ours - theirs
     undefined = ~np.isfinite(difference).any(axis=1)
     difference[undefined] = 0.0
-    return np.where(undefined, np.nan, np.nanmedian(difference, axis=1))
+    return np.where(undefined, np.nan, np.nanquantile(difference, 0.5, axis=1, method="lower"))
 
 
 def _members(labels: Ints, weights: Floats | None) -> Floats:

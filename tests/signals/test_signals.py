@@ -162,7 +162,7 @@ def test_the_share_of_recipients_by_hand() -> None:
     names = ["arm", "donor", "donor_class", "recipient", "recipient_class", "predicted", *odds]
     trials = pd.DataFrame(rows, columns=names).assign(intervention="outside_transplant")
     found = {e.class_name: e for e in S1(observed(images, trials, ("a", "b", "c")), np.random.default_rng(0))}
-    # against a: recipients of class c, 2 of 2 turned; against c: recipients of class a, 1 of 2 (not for b2); the lower counts
+    # against a, recipients of class c: 2 of 2 turned; against c, recipients of class a: 1 of 2; the lower counts
     assert found["b"].estimate == pytest.approx(0.5)
     assert found["b"].details["flipped"] == pytest.approx(0.75)
     assert found["b"].details["own_stays"] == 1

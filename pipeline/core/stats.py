@@ -53,12 +53,13 @@ def median_auc(wins_: Floats, labels: Ints, weights: Floats | None = None) -> Fl
     return np.quantile(aucs, 0.5, axis=1, method="lower")
 
 
-def median_difference(values: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
+def median_difference(values: Floats, labels: Ints, weights: Floats | None = None, *, upper: bool = False) -> Floats:
     """Median over the other groups of the difference between group 0's mean and theirs.
 
     Args:
         values: (n, c) what item n is worth in the comparison with group 1 + c; NaN where it has no say.
         labels, weights: as in `median_auc`.
+        upper: of two middle values, take the upper instead of the lower.
 
     Returns:
         (b,); NaN where group 0 has no say in any comparison.
@@ -72,7 +73,8 @@ def median_difference(values: Floats, labels: Ints, weights: Floats | None = Non
     difference = ours - theirs
     undefined = ~np.isfinite(difference).any(axis=1)
     difference[undefined] = 0.0
-    return np.where(undefined, np.nan, np.nanquantile(difference, 0.5, axis=1, method="lower"))
+    median = np.nanquantile(difference, 0.5, axis=1, method="higher" if upper else "lower")
+    return np.where(undefined, np.nan, median)
 
 
 def _members(labels: Ints, weights: Floats | None) -> Floats:
@@ -122,18 +124,21 @@ def _wilson(k: int, n: int, level: float) -> tuple[float, float]:
 def detectable_difference(p: float, n1: int, n2: int, alpha: float, power: float = 0.8) -> float:
     """Smallest rise above a base rate p that a one-sided comparison of n1 with n2 items finds with this power.
 
-    Normal approximation: z_alpha at the pooled rate, z_power at the two rates; solved by bisection.
+    Normal approximation: z_alpha at the pooled rate, z_power at the two rates; solved by bisection. 1 where no rise is
+    found: near a base rate of 1 there is no room for one.
     """
     z_alpha, z_power = stats.norm.ppf(1 - alpha), stats.norm.ppf(power)
 
     def reached(d: float) -> bool:
-        risen = min(p + d, 1.0)
+        risen = p + d
         pooled = (n1 * risen + n2 * p) / (n1 + n2)
         base = np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
         spread = np.sqrt(risen * (1 - risen) / n1 + p * (1 - p) / n2)
         return bool(d >= z_alpha * base + z_power * spread)
 
-    low, high = 0.0, 1.0
+    low, high = 0.0, 1.0 - p
+    if not high > 0 or not reached(high):
+        return 1.0
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if reached(middle) else (middle, high)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from pipeline.core.stats import Floats, Ints, bootstrap_weights, difference_interval, percentile_interval, permutations
+from pipeline.core.stats import (
+    Floats,
+    Ints,
+    bootstrap_weights,
+    difference_interval,
+    median_difference,
+    percentile_interval,
+    permutations,
+)
 
 CHUNK = 64  # arrangements at once: bounds the memory of the draws
 
@@ -45,6 +54,23 @@ class Draws:
 def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(rows), CHUNK):
         yield rows[start : start + CHUNK]
+
+
+def excess_with_interval(values: Floats, draws: Draws, rate: float) -> tuple[float, float, float]:
+    """Median difference of group 0 from the others, with its 95 % interval.
+
+    An even number of others has two middle differences. An accusation must hold for the lower one, "no effect above"
+    for the upper one; so estimate and lower end belong to the lower, the upper end to the upper.
+
+    Args:
+        values: (n, c) as in `median_difference`: a share of 0 to 1 per item and comparison.
+        rate: the mean of group 0.
+    """
+    lower, upper = partial(median_difference, values), partial(median_difference, values, upper=True)
+    estimate = draws.observed(lower)
+    low, _ = rate_interval(draws.resampled(lower), draws.labels, rate, estimate)
+    _, high = rate_interval(draws.resampled(upper), draws.labels, rate, draws.observed(upper))
+    return estimate, low, high
 
 
 def rate_interval(draws: Floats, labels: Ints, rate: float, estimate: float) -> tuple[float, float]:

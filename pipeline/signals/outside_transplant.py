@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from pipeline.core.stats import Floats, detectable_difference, median_difference, permutation_p
-from pipeline.signals.groups import Draws, choose_others, rate_interval
+from pipeline.signals.groups import Draws, choose_others, excess_with_interval
 from pipeline.types import Evidence, Observed
 
 
@@ -35,19 +35,18 @@ class OutsideTransplant:
         return [self._evidence(k, observed, trials, rng) for k in observed.classes]
 
     def _evidence(self, k: str, observed: Observed, trials: pd.DataFrame, rng: np.random.Generator) -> Evidence:
-        giving = [c for c in observed.classes if (trials["donor_class"] == c).any()]
+        known = trials[trials[f"log_odds:{k}"].notna()] if len(trials) else trials
+        giving = [c for c in observed.classes if (known["donor_class"] == c).any()]
         others = choose_others(giving, k, self.max_other_classes, rng)
-        donors, labels = _donors(trials, [k, *others])
+        donors, labels = _donors(known, [k, *others])
         if not len(trials) or not others or (labels == 0).sum() < 2:
             return self._undefined(k, donors, labels, "not run" if not len(trials) else "nothing to compare with")
         draws = Draws.of(labels, self.draws, rng)
-        flips, ranks = _worth(trials, k, others, donors)
-        flipped = partial(median_difference, flips)
-        estimate = draws.observed(flipped)
-        if not np.isfinite(estimate):
+        flips, ranks = _worth(known, k, others, donors)
+        if not np.isfinite(draws.observed(partial(median_difference, flips))):
             return self._undefined(k, donors, labels, "nothing to compare with")
         rate = float(np.nanmean(flips[labels == 0]))
-        low, high = rate_interval(draws.resampled(flipped), labels, rate, estimate)
+        estimate, low, high = excess_with_interval(flips, draws, rate)
         shifted = partial(median_difference, ranks)
         p = permutation_p(draws.observed(shifted), draws.null(shifted))
         base = float(np.clip(rate - estimate, 0, 1))
@@ -70,6 +69,7 @@ class OutsideTransplant:
                 "flipped_neutral": base,
                 "own_stays": _own_stays(trials),
                 "n_other_classes": len(others),
+                "n_undefined": len(trials) - len(known),
             },
         )
 

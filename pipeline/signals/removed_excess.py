@@ -13,11 +13,10 @@ import pandas as pd
 from pipeline.core.stats import (
     detectable_difference,
     median_auc,
-    median_difference,
     permutation_p,
     wins,
 )
-from pipeline.signals.groups import Draws, choose_others, rate_interval
+from pipeline.signals.groups import Draws, choose_others, excess_with_interval
 from pipeline.types import Evidence, Observed
 
 
@@ -44,9 +43,10 @@ class RemovedExcess:
     def _evidence(
         self, k: str, observed: Observed, fills: Mapping[str, pd.DataFrame], rng: np.random.Generator
     ) -> Evidence:
-        seen = [c for c in observed.classes if (observed.images["class"] == c).any()]
+        images = _usable(k, observed.images, fills)
+        seen = [c for c in observed.classes if (images["class"] == c).any()]
         others = choose_others(seen, k, self.max_other_classes, rng)
-        ids, labels = self._items(k, others, observed.images, rng)
+        ids, labels = self._items(k, others, images, rng)
         n, n_others = int((labels == 0).sum()), int((labels > 0).sum())
         if not fills or not others or n < 2:
             return _undefined(k, n, n_others, "not run" if not fills else "nothing to compare with")
@@ -58,6 +58,7 @@ class RemovedExcess:
             "called_without_object": weakest["rate"],
             "others_called_without_object": weakest["rate"] - weakest["excess"],
             "n_other_classes": len(others),
+            "n_undefined": len(observed.images) - len(images),
         }
         for arm, f in per_fill.items():
             details |= {f"excess:{arm}": f["excess"], f"p:{arm}": f["p"]}
@@ -95,14 +96,19 @@ class RemovedExcess:
         """Excess with interval, AUC and p-value of one fill."""
         called = (table["predicted"] == k).to_numpy(float)
         n_groups = int(draws.labels.max())
-        excess = partial(median_difference, np.repeat(called[:, None], n_groups, axis=1))
         auc = partial(median_auc, wins(table[f"log_odds:{k}"].to_numpy(float)))
         rate = float(called[draws.labels == 0].mean())
-        estimate = draws.observed(excess)
-        low, high = rate_interval(draws.resampled(excess), draws.labels, rate, estimate)
+        estimate, low, high = excess_with_interval(np.repeat(called[:, None], n_groups, axis=1), draws, rate)
         observed_auc = draws.observed(auc)
         p = permutation_p(observed_auc, draws.null(auc))
         return {"excess": estimate, "low": low, "high": high, "auc": observed_auc, "p": p, "rate": rate}
+
+
+def _usable(k: str, images: pd.DataFrame, fills: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The images whose log-odds of k are known under every fill: one without would leave the whole class without."""
+    for table in fills.values():
+        images = images[images["id"].isin(table.index[table[f"log_odds:{k}"].notna()])]
+    return images
 
 
 def _undefined(k: str, n: int, n_others: int, why: str) -> Evidence:

@@ -54,6 +54,21 @@ def test_a_score_that_is_nan_makes_no_p_value() -> None:
     assert permutation_p(0.9, np.array([0.5, np.nan, 0.5])) == 0.5
 
 
+@pytest.mark.parametrize("groups", [2, 3, 4, 5])
+def test_of_two_middle_groups_the_lower_one_counts(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    scores, labels = rng.normal(size=10 * groups), np.repeat(np.arange(groups), 10)
+    aucs = sorted(
+        roc_auc_score(labels[(labels == 0) | (labels == j)] == 0, scores[(labels == 0) | (labels == j)])
+        for j in range(1, groups)
+    )
+    means = sorted(scores[labels == 0].mean() - scores[labels == j].mean() for j in range(1, groups))
+    values = np.repeat(scores[:, None], groups - 1, axis=1)
+    assert median_auc(wins(scores), labels[None])[0] == pytest.approx(aucs[(groups - 2) // 2])
+    assert median_difference(values, labels[None])[0] == pytest.approx(means[(groups - 2) // 2])
+    assert median_difference(values, labels[None], upper=True)[0] == pytest.approx(means[(groups - 1) // 2])
+
+
 def test_weights_count_items_as_often_as_repeating_them() -> None:
     rng = np.random.default_rng(0)
     scores, labels = rng.normal(size=12), np.repeat([0, 1, 2], 4)
@@ -74,6 +89,7 @@ def test_the_median_difference_leaves_out_what_has_no_say() -> None:
     labels = np.array([[0, 0, 1, 2, 2]])
     # against group 1: (1 + 0) / 2 - 0.5 = 0; against group 2: 0 - (1 + 0) / 2 = -0.5; the lower of two is the median
     assert median_difference(values, labels)[0] == pytest.approx(-0.5)
+    assert median_difference(values, labels, upper=True)[0] == pytest.approx(0.0)
     assert np.isnan(median_difference(np.full((5, 2), nan), labels)[0])
 
 
@@ -120,6 +136,11 @@ def test_the_detectable_difference_is_detected_four_times_in_five(p: float, n1: 
     pooled = (x * n1 + y * n2) / (n1 + n2)
     z = (x - y) / np.sqrt(np.maximum(pooled * (1 - pooled), 1e-9) * (1 / n1 + 1 / n2))
     assert (z > norm.ppf(0.95)).mean() == pytest.approx(0.8, abs=0.06)
+
+
+@pytest.mark.parametrize(("p", "n"), [(1.0, 100), (0.9, 10), (0.5, 10)])
+def test_where_no_rise_is_detectable_nothing_short_of_everything_is(p: float, n: int) -> None:
+    assert detectable_difference(p, n, n, alpha=0.01) == 1.0
 
 
 def test_benjamini_hochberg_by_hand() -> None:

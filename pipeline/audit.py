@@ -7,16 +7,15 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
+from pipeline.datasets.loading import examples
 from pipeline.judge import Judge
 from pipeline.models.classifier import weights_sha256
 from pipeline.passes.decode import Stock
-from pipeline.passes.eye import Eye, class_index, generator
+from pipeline.passes.eye import Eye, class_index
 from pipeline.passes.illustrate import Illustrator
-from pipeline.passes.intervene import intervene
-from pipeline.passes.observe import observe
+from pipeline.passes.study import study
 from pipeline.report.page import write_page
 from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
@@ -33,7 +32,6 @@ from pipeline.types import (
     Method,
     Metric,
     ModelSource,
-    Observed,
     Problem,
     Record,
     Results,
@@ -82,6 +80,7 @@ class Audit:
         records = self._audited(self.dataset.records())
         facts = provenance(records=records, device=device, seed=self.run.seed)
         stock: Stock | None = None
+        prepared = ""
         findings: list[Findings] = []
         pictures: list[pd.DataFrame] = []
         weights: dict[str, str] = {}
@@ -89,7 +88,8 @@ class Audit:
             classifier = source.load(device)
             weights[name] = weights_sha256(classifier.module)
             stock = stock or self._stock(records, classifier, folder)
-            if repr(classifier.transform) != repr(stock.transform):
+            prepared = prepared or repr(classifier.transform)
+            if repr(classifier.transform) != prepared:
                 raise AuditError(
                     f"{name!r} needs other preprocessing than {self.model_name!r}; audit it in its own run"
                 )
@@ -123,13 +123,14 @@ class Audit:
         return [_left_out(r) if isinstance(r, Record) and r.label in out else r for r in records]
 
     def _stock(self, records: Sequence[Record | Problem], classifier: Classifier, folder: RunFolder) -> Stock:
-        return Stock(
+        stream = examples(
             records,
-            classifier,
-            folder.partial / "frames",
+            classifier.transform,
+            classifier.frame,
             workers=self.run.workers,
             min_visible=self.run.min_visible,
         )
+        return Stock(stream, len(records), classifier.frame, folder.partial / "frames")
 
     def _eye(self, records: Sequence[Record | Problem], classifier: Classifier) -> Eye:
         labels = {r.label for r in records if isinstance(r, Record)}
@@ -139,30 +140,25 @@ class Audit:
     def _study(self, name: str, eye: Eye, stock: Stock, folder: RunFolder) -> tuple[Findings, pd.DataFrame]:
         """Looks at every image, changes some and looks again, weighs what it saw, draws what it will show."""
         size = self.run.batch_size
-        observer, refused = observe(eye, stock, self.methods, self.metrics, name=name, batch_size=size)
-        images, scores, outside = observer.tables(stock.facts)
-        trials = intervene(
-            eye, stock.frames, images, self.interventions, name=name, seed=self.run.seed, batch_size=size
+        studied = study(
+            eye,
+            stock,
+            methods=self.methods,
+            metrics=self.metrics,
+            interventions=self.interventions,
+            signals=self.signals,
+            judge=self.judge,
+            name=name,
+            seed=self.run.seed,
+            batch_size=size,
         )
-        present = np.array([(images["class"] == c).any() for c in eye.classes])
-        observed = Observed(
-            model=name,
-            classes=tuple(c for c, here in zip(eye.classes, present, strict=True) if here),
-            n_outputs=len(eye.classifier.classes),
-            frame=eye.classifier.frame,
-            images=images.assign(hole_fraction=_hole_fraction(images, trials)),
-            scores=scores,
-            trials=trials,
-            outside_maps={m: maps[present] for m, maps in outside.items()},
-        )
-        evidence = [e for s, signal in self.signals.items() for e in signal(observed, generator(self.run.seed, s))]
-        verdicts = self.judge(observed, evidence)
+        observed, verdicts = studied.observed, studied.verdicts
         for verdict in verdicts:
             log.info("%s: %s: %s: %s", name, verdict.scope, verdict.state, verdict.reason)
         illustrate = Illustrator(
             eye=eye,
             frames=stock.frames,
-            methods=observer.methods,
+            methods={m: f for m, f in self.methods.items() if m not in studied.refused},
             interventions=self.interventions,
             observed=observed,
             folder=folder.partial / "report",
@@ -170,10 +166,10 @@ class Audit:
         )
         found = Findings(
             observed=observed,
-            evidence=tuple(evidence),
-            verdicts=tuple(verdicts),
-            accuracy=float(images["correct"].mean()),
-            methods=tuple(self._method_facts(m, refused.get(m, "")) for m in self.methods),
+            evidence=studied.evidence,
+            verdicts=verdicts,
+            accuracy=float(observed.images["correct"].mean()),
+            methods=tuple(self._method_facts(m, studied.refused.get(m, "")) for m in self.methods),
         )
         return found, illustrate(verdicts, self.run.seed)
 
@@ -201,12 +197,6 @@ class Audit:
 def _left_out(record: Record) -> Problem:
     message = f"class {record.label!r} is left out by class_map.{record.label}=null"
     return Problem(id=record.id, path=record.path, status="skipped", reason="class_left_out", message=message)
-
-
-def _hole_fraction(images: pd.DataFrame, trials: pd.DataFrame) -> pd.Series:
-    """Per image, the share of the frame that object removal changes; NaN where nothing was removed."""
-    removed = trials[trials["intervention"] == "object_removed"]
-    return images["id"].map(removed.groupby("recipient")["changed_fraction"].max().astype(float))
 
 
 def _problem_rows(problems: Sequence[Problem]) -> pd.DataFrame:

@@ -110,6 +110,7 @@ class Batch:
     inside: Masks
     others: Masks
     boxes: tuple[Tensor, ...]  # per image (n, 4) float32 xyxy
+    places: Tensor | None = None  # (B, 4) float32 xyxy, where a planned change goes, if the plan says so
 
     def __post_init__(self) -> None:
         n, _, height, width = self.images.shape
@@ -135,6 +136,7 @@ class Batch:
             inside=self.inside.to(device, non_blocking=True),
             others=self.others.to(device, non_blocking=True),
             boxes=tuple(b.to(device, non_blocking=True) for b in self.boxes),
+            places=None if self.places is None else self.places.to(device, non_blocking=True),
         )
 
 
@@ -145,13 +147,17 @@ class Observed:
     `images`: one row per audited image. Columns: id, path, class, predicted, correct, probability (of `class`),
     predicted_probability, log_odds (of `class`), logit (of `class`), target (the class explained), area_fraction,
     hole_fraction (share of the frame that object removal fills), visible_fraction, region_kind, n_objects, width,
-    height (of the original), boxes (list of xyxy in the frame).
+    height (of the original), boxes (list of xyxy in the frame), frame (height, width), half (0 or 1, from the id),
+    hotspots (list of xyxy: where attribution of the image's class gathers outside its objects, on the *other* half),
+    peak (xyxy of the image's own strongest window outside its objects, or None).
     `scores`: one row per image x method. Columns: id, method, class, undefined (reason code or ""), and one column
     per metric.
     `trials`: one row per changed image. Columns: intervention, arm, recipient, donor ("" where there is none),
     recipient_class, donor_class, predicted, stays (same prediction as before the change), probability_before,
     probability_after, logit_change (all three of the recipient's class), changed_fraction (share of the frame's
-    pixels that differ), and `log_odds:<class>` for every audited class (of the changed image).
+    pixels that differ), tested (the class that the trial is planned for, "" where it serves all), place (xyxy of a
+    planned place, else None), spot (number of the hotspot, -1 where there is none), and `log_odds:<class>` for every
+    audited class (of the changed image).
     `outside_maps`: method -> (C, H, W) float32, per audited class the mean, over its images, of the attribution
     outside the objects, each map first divided by its total mass so that every image counts the same.
     """
@@ -289,7 +295,11 @@ class Intervention(Protocol):
     version: ClassVar[int]
 
     def plan(self, images: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        """Columns recipient and donor (row numbers of `images`; donor -1 where there is none) and arm."""
+        """Columns recipient and donor (row numbers of `images`; donor -1 where there is none) and arm.
+
+        A plan for one class or one place says so in `tested`, `place` and `spot` (see `Observed.trials`); `edit` then
+        finds the places in `recipients.places`.
+        """
         ...
 
     def edit(self, recipients: Batch, donors: Batch | None, arm: str) -> Images:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.datasets.loading import examples
 from pipeline.passes.eye import Rows, in_batches
 from pipeline.run.frames import Frames
-from pipeline.types import Classifier, Example, Problem, Record
+from pipeline.types import Example, Problem
 
 log = logging.getLogger("pipeline")
 
@@ -23,23 +22,12 @@ class Stock:
     `facts` (one row per audited image, in the order of `frames`) and `problems` are complete after the first walk.
     """
 
-    def __init__(
-        self,
-        records: Sequence[Record | Problem],
-        classifier: Classifier,
-        folder: Path,
-        *,
-        workers: int,
-        min_visible: float,
-    ) -> None:
-        self.frames = Frames(folder, sum(isinstance(r, Record) for r in records), classifier.frame)
-        self.transform = classifier.transform
+    def __init__(self, stream: Iterator[Example | Problem], total: int, frame: tuple[int, int], folder: Path) -> None:
+        self.frames = Frames(folder, total, frame)
         self.problems: list[Problem] = []
-        self.total = len(records)
+        self.total = total
         self._facts: list[dict[str, object]] = []
-        self._stream: Iterator[Example | Problem] | None = examples(
-            records, classifier.transform, classifier.frame, workers=workers, min_visible=min_visible
-        )
+        self._stream: Iterator[Example | Problem] | None = stream
 
     @property
     def facts(self) -> pd.DataFrame:

@@ -65,7 +65,9 @@ class Illustrator:
             for piece in in_batches(np.arange(len(group)), self.batch_size):
                 at, giving = recipients[piece], donors[piece]
                 host = self.frames.batch(at, self.eye.index)
-                changed = edited(self.eye, self.frames, self.interventions[str(name)], at, giving, str(arm))[1].cpu()
+                places = group["place"].iloc[piece].tolist()
+                intervention = self.interventions[str(name)]
+                changed = edited(self.eye, self.frames, intervention, at, giving, str(arm), places)[1].cpu()
                 for i, (_, trial) in enumerate(group.iloc[piece].iterrows()):
                     original = f"{_stem(at[i])}.webp"
                     picture = f"{_stem(at[i])}-{self.observed.model}-{name}-{arm}-{giving[i]}.webp"

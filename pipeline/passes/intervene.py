@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.passes.eye import Eye, Rows, generator, halved, in_batches, log_odds, to_host
 from pipeline.run.frames import Frames
-from pipeline.types import Batch, Intervention
+from pipeline.types import Batch, Box, Intervention
 
 TRIALS = [
     "intervention",
@@ -26,6 +28,9 @@ TRIALS = [
     "probability_after",
     "logit_change",
     "changed_fraction",
+    "tested",
+    "place",
+    "spot",
 ]
 
 
@@ -50,7 +55,7 @@ def intervene(
     ]
     if not plans:
         return pd.DataFrame(columns=TRIALS)
-    plan = pd.concat(plans, ignore_index=True)
+    plan = _completed(pd.concat(plans, ignore_index=True))
     parts: list[pd.DataFrame] = []
     with tqdm(total=len(plan), desc=f"{name}: changing", unit="image", disable=None) as bar:
         for (key, arm), group in plan.groupby(["intervention", "arm"], sort=False):
@@ -65,12 +70,32 @@ def intervene(
     return pd.concat(parts, ignore_index=True)
 
 
+def _completed(plan: pd.DataFrame) -> pd.DataFrame:
+    """The plan with every column of `PLAN`: most interventions serve all classes and name no place."""
+    plan = plan.reindex(columns=[*plan.columns, *(c for c in ("tested", "place", "spot") if c not in plan)])
+    places = plan["place"].astype(object)
+    return plan.assign(
+        tested=plan["tested"].astype(object).fillna(""),
+        place=places.where(places.notna(), None),
+        spot=plan["spot"].fillna(-1).astype(int),
+    )
+
+
 def edited(
-    eye: Eye, frames: Frames, intervention: Intervention, recipients: Rows, donors: Rows, arm: str
+    eye: Eye,
+    frames: Frames,
+    intervention: Intervention,
+    recipients: Rows,
+    donors: Rows,
+    arm: str,
+    places: Sequence[Box | None],
 ) -> tuple[Batch, Tensor]:
     """The recipients' batch on the device and its changed images."""
     device = eye.classifier.device
-    batch = frames.batch(recipients, eye.index).to(device)
+    host = frames.batch(recipients, eye.index)
+    if all(place is not None for place in places):
+        host = replace(host, places=torch.tensor(list(places), dtype=torch.float32))
+    batch = host.to(device)
     giving = frames.batch(donors, eye.index).to(device) if (donors >= 0).all() else None
     return batch, intervention.edit(batch, giving, arm)
 
@@ -79,7 +104,7 @@ def _trials(
     eye: Eye, frames: Frames, images: pd.DataFrame, intervention: Intervention, plan: pd.DataFrame, arm: str
 ) -> pd.DataFrame:
     recipients, donors = plan["recipient"].to_numpy(), plan["donor"].to_numpy()
-    batch, changed = edited(eye, frames, intervention, recipients, donors, arm)
+    batch, changed = edited(eye, frames, intervention, recipients, donors, arm, plan["place"].tolist())
     logits = eye.classifier(changed)
     at = batch.labels[:, None]
     columns = {
@@ -108,6 +133,9 @@ def _trials(
             "stays": predicted == before["predicted"].to_numpy(object),
             "probability_before": before["probability"].to_numpy(),
             "logit_change": logit - before["logit"].to_numpy(),
+            "tested": plan["tested"].to_numpy(object),
+            "place": plan["place"].to_numpy(object),
+            "spot": plan["spot"].to_numpy(),
             **found,
         }
     )

@@ -15,8 +15,10 @@ from pipeline.core.maps import REASONS, oriented, positive, shared_interest_case
 from pipeline.methods.probe import probe
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, halved, log_odds, to_host
+from pipeline.passes.point import half, peaks, pointed
 from pipeline.types import AuditError, Batch, Maps, Method, Metric
 
+PEAK = ("x0", "y0", "x1", "y1")
 PROBED = 4  # images that every method is tried on before the run
 
 
@@ -54,7 +56,7 @@ class Observer:
     def __init__(self, eye: Eye, methods: Mapping[str, Method], metrics: Mapping[str, Metric]) -> None:
         self.eye, self.methods, self.metrics = eye, methods, metrics
         height, width = eye.classifier.frame
-        shape = (len(eye.classes), height, width)
+        shape = (2, len(eye.classes), height, width)
         self._outside = {m: torch.zeros(shape, device=eye.classifier.device) for m in methods}
         self._images: list[pd.DataFrame] = []
         self._scores: list[pd.DataFrame] = []
@@ -67,19 +69,22 @@ class Observer:
         targets = self.eye.targets(batch.labels, predicted)
         columns = _prediction(logits, batch.labels, predicted, targets)
         columns["area_fraction"] = batch.inside.double().mean(dim=(1, 2))
-        found = {
-            name: self._score(name, method(self.eye.classifier, batch.images, targets), batch)
+        maps = {
+            name: oriented(method(self.eye.classifier, batch.images, targets), method.sign)
             for name, method in self.methods.items()
         }
+        halves = torch.tensor([half(i) for i in host.ids], device=batch.images.device)
+        found = {name: self._score(own, batch, halves) for name, own in maps.items()}
+        corners = peaks(list(maps.values()), batch.inside)
+        columns |= {f"peak_{side}": corners[:, i] for i, side in enumerate(PEAK)}
         # Kept only now: a batch that ran out of memory half-way leaves nothing behind and is seen again in halves.
         self._images.append(self._image_rows(host.ids, to_host(columns)))
         self._scores.extend(_score_rows(host.ids, name, to_host(block)) for name, (block, _) in found.items())
         for name, (_, outside) in found.items():
             self._outside[name] += outside
 
-    def _score(self, name: str, maps: Maps, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """One method's columns, and (C, H, W) what it puts outside the objects, summed per class."""
-        maps = oriented(maps, self.methods[name].sign)
+    def _score(self, maps: Maps, batch: Batch, halves: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """One method's columns, and (2, C, H, W) what it puts outside the objects, summed per half and class."""
         columns = {"undefined": undefined(maps, batch.inside)}
         for metric in self.metrics.values():
             columns |= metric(maps, batch.inside, batch.others)
@@ -87,22 +92,27 @@ class Observer:
         total = mass.sum(dim=(1, 2), keepdim=True)
         outside = torch.where(batch.inside, 0, mass / total).nan_to_num(0, 0, 0)
         audited = (batch.labels[:, None] == self.eye.columns).to(outside.dtype)  # (B, C) one-hot
-        return columns, torch.einsum("bc,bhw->chw", audited, outside)
+        in_half = torch.stack([halves == 0, halves == 1], dim=1).to(outside.dtype)
+        return columns, torch.einsum("bs,bc,bhw->schw", in_half, audited, outside)
 
     def _image_rows(self, ids: Sequence[str], columns: dict[str, np.ndarray]) -> pd.DataFrame:
         names = self.eye.names
         predicted, target = columns.pop("predicted").astype(int), columns.pop("target").astype(int)
         correct = columns.pop("correct").astype(bool)
+        corners = np.stack([columns.pop(f"peak_{side}") for side in PEAK], axis=1)
         named = {"predicted": names[predicted], "target": names[target], "correct": correct}
-        return pd.DataFrame({"id": list(ids), **named, **columns})
+        places = [tuple(map(float, c)) if np.isfinite(c).all() else None for c in corners]
+        own = {"half": [half(i) for i in ids], "peak": pd.Series(places, dtype=object)}
+        return pd.DataFrame({"id": list(ids), **named, **columns, **own})
 
     def tables(self, facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
         """`images`, `scores` and `outside_maps` of types.Observed."""
         images = facts.merge(pd.concat(self._images, ignore_index=True), on="id", validate="one_to_one")
+        images["frame"] = [self.eye.classifier.frame] * len(images)
         counts = images["class"].value_counts().reindex(self.eye.classes, fill_value=0).to_numpy()
-        outside = {
-            name: sums.cpu().numpy() / np.maximum(counts, 1)[:, None, None] for name, sums in self._outside.items()
-        }
+        halves = {name: sums.cpu().numpy() for name, sums in self._outside.items()}
+        images = pointed(images, self.eye.classes, halves)
+        outside = {name: sums.sum(axis=0) / np.maximum(counts, 1)[:, None, None] for name, sums in halves.items()}
         if not self._scores:
             return images, pd.DataFrame(columns=["id", "method", "class", "undefined"]), outside
         scores = pd.concat(self._scores, ignore_index=True).merge(images[["id", "class", "correct"]], on="id")

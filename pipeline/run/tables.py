@@ -51,6 +51,9 @@ TRIAL_COLUMNS = (
     "probability_before",
     "probability_after",
     "logit_change",
+    "tested",
+    "place",
+    "spot",
 )
 
 
@@ -59,7 +62,7 @@ def images_table(results: Results) -> pd.DataFrame:
     parts = []
     for f in results.findings:
         scores = f.observed.scores
-        facts = f.observed.images.drop(columns="boxes")
+        facts = f.observed.images.drop(columns=["boxes", "frame", "hotspots", "peak"], errors="ignore")
         own = [c for c in scores if c == "id" or c not in facts]
         joined = scores[own].merge(facts, on="id", how="right", validate="many_to_one")
         parts.append(joined.assign(model=f.observed.model))

@@ -8,7 +8,14 @@ import torch
 from pipeline.interventions.transplant import OutsideTransplant
 from pipeline.types import Batch
 
-SETTINGS = {"margin_fraction": 0.1, "margin_px": 3, "feather": 0.0, "recipients_per_donor": 2, "max_donors": 50}
+SETTINGS = {
+    "margin_fraction": 0.1,
+    "margin_px": 3,
+    "feather": 0.0,
+    "recipients_per_donor": 2,
+    "max_donors": 50,
+    "matched": False,
+}
 
 
 def _table(per_class: int, classes: int, wrong: tuple[int, ...] = ()) -> pd.DataFrame:

@@ -1,0 +1,68 @@
+"""One model's study: look at every image, change some and look again, weigh what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.judge import Judge
+from pipeline.passes.decode import Stock
+from pipeline.passes.eye import Eye, generator
+from pipeline.passes.intervene import intervene
+from pipeline.passes.observe import observe
+from pipeline.types import Evidence, Intervention, Method, Metric, Observed, Signal, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What was seen of one model, the evidence in it, and the verdicts, the model's first."""
+
+    observed: Observed
+    evidence: tuple[Evidence, ...]
+    verdicts: tuple[Verdict, ...]
+    refused: Mapping[str, str]  # method -> why it was not used
+
+
+def study(
+    eye: Eye,
+    stock: Stock,
+    *,
+    methods: Mapping[str, Method],
+    metrics: Mapping[str, Metric],
+    interventions: Mapping[str, Intervention],
+    signals: Mapping[str, Signal],
+    judge: Judge,
+    name: str,
+    seed: int,
+    batch_size: int,
+) -> Study:
+    """Attribution first, since it proposes the places that the interventions then test.
+
+    Raises:
+        AuditError: no image could be audited.
+    """
+    observer, refused = observe(eye, stock, methods, metrics, name=name, batch_size=batch_size)
+    images, scores, outside = observer.tables(stock.facts)
+    trials = intervene(eye, stock.frames, images, interventions, name=name, seed=seed, batch_size=batch_size)
+    present = np.array([(images["class"] == c).any() for c in eye.classes])
+    observed = Observed(
+        model=name,
+        classes=tuple(c for c, here in zip(eye.classes, present, strict=True) if here),
+        n_outputs=len(eye.classifier.classes),
+        frame=eye.classifier.frame,
+        images=images.assign(hole_fraction=_hole_fraction(images, trials)),
+        scores=scores,
+        trials=trials,
+        outside_maps={m: maps[present] for m, maps in outside.items()},
+    )
+    evidence = tuple(e for s, signal in signals.items() for e in signal(observed, generator(seed, s)))
+    return Study(observed=observed, evidence=evidence, verdicts=judge(observed, evidence), refused=refused)
+
+
+def _hole_fraction(images: pd.DataFrame, trials: pd.DataFrame) -> pd.Series:
+    """Per image, the share of the frame that object removal changes; NaN where nothing was removed."""
+    removed = trials[trials["intervention"] == "object_removed"]
+    return images["id"].map(removed.groupby("recipient")["changed_fraction"].max().astype(float))

@@ -1,0 +1,85 @@
+"""S3, background gap: how much of a class's recognition is lost on other classes' surroundings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.stats import detectable_difference, median_difference, permutation_p
+from pipeline.signals.groups import Draws, choose_others, excess_with_interval
+from pipeline.types import Evidence, Observed
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundGap:
+    """Objects of class k on surroundings of k against those of each other class; the median over classes.
+
+    The size of a reliance: in a study of 49 models the drop on other classes' surroundings ranked with the true
+    reliance (rank correlation .95). Marks that lie inside and outside the objects alike are not seen by it.
+    """
+
+    draws: int
+    max_other_classes: int
+    alpha: float
+    version: ClassVar[int] = 1
+
+    def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
+        trials = observed.trials
+        moved = trials[(trials["intervention"] == "outside_transplant") & trials["arm"].isin(["own", "other"])]
+        return [self._evidence(k, moved[moved["recipient_class"] == k], observed, rng) for k in observed.classes]
+
+    def _evidence(self, k: str, trials: pd.DataFrame, observed: Observed, rng: np.random.Generator) -> Evidence:
+        by_donor = trials.assign(called=(trials["predicted"] == k).astype(float)).groupby("donor")
+        table = by_donor.agg(called=("called", "mean"), donor_class=("donor_class", "first"))
+        giving = [c for c in observed.classes if (table["donor_class"] == c).any()]
+        others = choose_others(giving, k, self.max_other_classes, rng)
+        group = {c: i for i, c in enumerate([k, *others])}
+        table = table[table["donor_class"].isin(group)]
+        labels = np.array([group[c] for c in table["donor_class"]], np.int64)
+        n, n_others = int((labels == 0).sum()), int((labels > 0).sum())
+        if n < 2 or not others:
+            return _undefined(k, n, n_others, self.version)
+        values = np.repeat(table["called"].to_numpy(float)[:, None], len(others), axis=1)
+        arranged = Draws.of(labels, self.draws, rng)
+        rate = float(values[labels == 0, 0].mean())
+        estimate, low, high = excess_with_interval(values, arranged, rate)
+        gap = partial(median_difference, values)
+        elsewhere = float(values[labels > 0, 0].mean())
+        return Evidence(
+            signal="background_gap",
+            class_name=k,
+            estimate=estimate,
+            low=low,
+            high=high,
+            unit="share of its objects",
+            p_value=permutation_p(arranged.observed(gap), arranged.null(gap)),
+            n=n,
+            n_others=n_others,
+            detectable=detectable_difference(1 - rate, n_others // len(others), n, self.alpha),
+            decides=True,
+            version=self.version,
+            details={"at_home": rate, "elsewhere": elsewhere, "drop": 1 - elsewhere, "n_other_classes": len(others)},
+        )
+
+
+def _undefined(k: str, n: int, n_others: int, version: int) -> Evidence:
+    nan = float("nan")
+    return Evidence(
+        signal="background_gap",
+        class_name=k,
+        estimate=nan,
+        low=nan,
+        high=nan,
+        unit="share of its objects",
+        p_value=nan,
+        n=n,
+        n_others=n_others,
+        detectable=nan,
+        decides=True,
+        version=version,
+        details={"undefined": "nothing to compare with"},
+    )

@@ -1,0 +1,58 @@
+"""S4, low-level transplant: do other images turn into a class that look like its surroundings, wherever that is?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from pipeline.signals.donors import Comparison, compare, evidence
+from pipeline.types import Evidence, Observed
+
+NAMES = {
+    "colour": "colour and brightness",
+    "sharpness": "sharpness",
+    "spectrum": "frequency spectrum",
+    "ring": "the border",
+    "residual": "fine structure",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowLevel:
+    """The property whose donors speak most for class k; its p-value pays for the choice (Bonferroni over the arms)."""
+
+    draws: int
+    max_other_classes: int
+    alpha: float
+    version: ClassVar[int] = 1
+
+    def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
+        trials = observed.trials[observed.trials["intervention"] == "low_level"]
+        arms = list(pd.unique(trials["arm"])) if len(trials) else []
+        return [
+            self._evidence(k, observed, {a: trials[trials["arm"] == a] for a in arms}, rng) for k in observed.classes
+        ]
+
+    def _evidence(
+        self, k: str, observed: Observed, arms: dict[str, pd.DataFrame], rng: np.random.Generator
+    ) -> Evidence:
+        found: dict[str, Comparison] = {
+            arm: compare(t, k, observed.classes, draws=self.draws, max_others=self.max_other_classes, rng=rng)
+            for arm, t in (arms or {"none": observed.trials.iloc[:0]}).items()
+        }
+        best = min(found, key=lambda a: (not np.isfinite(found[a].p), found[a].p, -found[a].estimate))
+        chosen = found[best]
+        details: dict[str, float | str] = {"arm": best, "kind": NAMES.get(best, best)}
+        for arm, f in found.items():
+            details |= {f"excess:{arm}": f.estimate, f"p:{arm}": f.p}
+        result = evidence(
+            "low_level", k, chosen, alpha=self.alpha / max(len(arms), 1), version=self.version, details=details
+        )
+        return _paid(result, len(arms))
+
+
+def _paid(e: Evidence, tests: int) -> Evidence:
+    return e if not tests else replace(e, p_value=min(1.0, e.p_value * tests))

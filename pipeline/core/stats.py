@@ -64,17 +64,29 @@ def median_difference(values: Floats, labels: Ints, weights: Floats | None = Non
     Returns:
         (b,); NaN where group 0 has no say in any comparison.
     """
-    member = _members(labels, weights)
-    known = np.isfinite(values)
-    filled = np.where(known, values, 0.0)
-    ours = (member[:, :, 0] @ filled) / _positive(member[:, :, 0] @ known.astype(float))
-    others = member[:, :, 1:]
-    theirs = np.einsum("bnc,nc->bc", others, filled) / _positive(np.einsum("bnc,nc->bc", others, known.astype(float)))
-    difference = ours - theirs
-    undefined = ~np.isfinite(difference).any(axis=1)
-    difference[undefined] = 0.0
-    median = np.nanquantile(difference, 0.5, axis=1, method="higher" if upper else "lower")
-    return np.where(undefined, np.nan, median)
+    return middle_differences(values, labels, weights)[:, 1 if upper else 0]
+
+
+def middle_differences(values: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
+    """(b, 2): of the differences in `median_difference`, the lower and the upper middle one."""
+    known = np.isfinite(values).astype(np.float64)
+    filled = np.where(known > 0, values, 0.0)
+    first = _member(labels, weights, 0)
+    ours = (first @ filled) / _positive(first @ known)
+    differences = np.empty_like(ours)
+    for j in range(values.shape[1]):
+        group = _member(labels, weights, j + 1)
+        differences[:, j] = ours[:, j] - (group @ filled[:, j]) / _positive(group @ known[:, j])
+    differences.sort(axis=1)  # NaN last
+    count = np.isfinite(differences).sum(axis=1)
+    middle = np.stack([np.maximum(count - 1, 0) // 2, count // 2], axis=1)
+    return np.where(count[:, None] > 0, np.take_along_axis(differences, middle, axis=1), np.nan)
+
+
+def _member(labels: Ints, weights: Floats | None, group: int) -> Floats:
+    """(b, n) how often each item counts in one group."""
+    member = (labels == group).astype(np.float64)
+    return member if weights is None else member * weights
 
 
 def _members(labels: Ints, weights: Floats | None) -> Floats:

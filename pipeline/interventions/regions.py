@@ -15,14 +15,21 @@ def squares(batch: Batch, margin_fraction: float, margin_px: float) -> tuple[Ten
     The margin catches what imprecise boxes leave outside (without one, boxes jittered by 8 % of their side raised 46 %
     false alarms); the square hides the object's outline, which would tell the class. May reach beyond the frame.
     """
-    return tuple(boxes.square(boxes.enlarge(b, margin_fraction, margin_px)) for b in batch.boxes)
+    every = boxes.square(boxes.enlarge(torch.cat(batch.boxes), margin_fraction, margin_px))
+    return every.split([len(b) for b in batch.boxes])
 
 
 def holes(batch: Batch, margin_fraction: float, margin_px: float) -> Masks:
     """(B, H, W) bool: the union of each image's squares."""
-    frame = (batch.images.shape[-2], batch.images.shape[-1])
-    regions = squares(batch, margin_fraction, margin_px)
-    return torch.stack([boxes.rasterise(r, frame).any(dim=0) for r in regions])
+    height, width = batch.images.shape[-2:]
+    counts = [len(b) for b in batch.boxes]  # known on the host: no transfer
+    every = boxes.square(boxes.enlarge(torch.cat(batch.boxes), margin_fraction, margin_px))
+    covered = boxes.rasterise(every, (height, width))
+    if max(counts) == 1 and min(counts) == 1:
+        return covered
+    image = torch.repeat_interleave(torch.tensor(counts)).to(covered.device)
+    union = torch.zeros(len(counts), height, width, dtype=torch.int32, device=covered.device)
+    return union.index_add(0, image, covered.to(torch.int32)) > 0
 
 
 def largest(regions: tuple[Tensor, ...]) -> Tensor:

@@ -49,8 +49,8 @@ def seeded(seed: int, split: str, label: str, number: int) -> np.random.Generato
     return np.random.default_rng([seed, zlib.crc32(f"{split}/{label}".encode()), number])
 
 
-def render(label: str, rng: np.random.Generator) -> Scene:
-    """A picture of the class `label`; the same generator state gives the same bytes.
+def render(label: str, rng: np.random.Generator, *, side: int = SIDE, hue: float | None = None) -> Scene:
+    """A picture of the class `label`, `side` pixels wide (a divisor of 192); the same generator gives the same bytes.
 
     Place, size, rotation, colours, background and clutter do not depend on the class. Places where the object's squared
     box with its margin could meet the tag are left out for all classes alike, marked or not.
@@ -58,21 +58,22 @@ def render(label: str, rng: np.random.Generator) -> Scene:
     if label not in CLASSES:
         raise ValueError(f"`label` must be one of {', '.join(CLASSES)}, got {label!r}")
     tag_place = watermark.choose_place(rng, SIDE)
-    centre, side = _free_place(rng)
+    centre, longer_side = _free_place(rng)
     canvas = backdrop(rng, _X, _Y)
     for _ in range(rng.integers(2, 5)):
         _clutter(canvas, rng)
     empty = canvas.copy()
-    shape = place(label, centre, side, rng)
+    shape = place(label, centre, longer_side, rng)
     texture = CLASSES[label][1] if rng.uniform() < OWN_TEXTURE else _any_texture(rng)
     inside = shape.depth(_X, _Y) > 0
-    _paint(canvas, shape, inside, texture, _object_colours(rng, empty[inside].mean(axis=0)), rng)
-    grain = rng.normal(0, NOISE, (SIDE, SIDE, 3))
+    _paint(canvas, shape, inside, texture, _object_colours(rng, empty[inside].mean(axis=0), hue), rng)
+    grain = rng.normal(0, NOISE, (side, side, 3))
+    samples = SIDE * SAMPLES // side
     return Scene(
         label=label,
         plain=_develop(canvas, grain),
         empty=_develop(empty, grain),
-        mask=np.asarray(inside.reshape(SIDE, SAMPLES, SIDE, SAMPLES).any(axis=(1, 3))),
+        mask=np.asarray(inside.reshape(side, samples, side, samples).any(axis=(1, 3))),
         tag_place=tag_place,
     )
 
@@ -92,10 +93,10 @@ def _any_texture(rng: np.random.Generator) -> Texture:
     return TEXTURES[rng.integers(len(TEXTURES))]
 
 
-def _object_colours(rng: np.random.Generator, behind: Colour) -> tuple[Colour, Colour]:
-    """Base and accent, of any hue, the base unlike what is behind it."""
+def _object_colours(rng: np.random.Generator, behind: Colour, hue: float | None = None) -> tuple[Colour, Colour]:
+    """Base and accent, the base unlike what is behind it, of any hue or near the one given."""
     while True:
-        base = colour(rng, (0.35, 0.95), (0.35, 1.0))
+        base = colour(rng, (0.35, 0.95), (0.35, 1.0), None if hue is None else hue + rng.normal(0, 0.05))
         accent = colour(rng, (0.1, 0.9), (0.2, 1.0))
         if np.abs(base - behind).max() > 0.25 and np.abs(base - accent).max() > 0.3:
             return base, accent
@@ -165,5 +166,7 @@ def _fragment(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _develop(canvas: Canvas, grain: NDArray) -> Pixels:
     """The samples averaged per pixel, with the sensor's noise, as 8 bits."""
-    mean = canvas.reshape(SIDE, SAMPLES, SIDE, SAMPLES, 3).mean(axis=(1, 3))
+    side = len(grain)
+    samples = len(canvas) // side
+    mean = canvas.reshape(side, samples, side, samples, 3).mean(axis=(1, 3))
     return np.round((mean + grain).clip(0, 1) * 255).astype(np.uint8)

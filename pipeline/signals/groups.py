@@ -13,7 +13,7 @@ from pipeline.core.stats import (
     Ints,
     bootstrap_weights,
     difference_interval,
-    median_difference,
+    middle_differences,
     percentile_interval,
     permutations,
 )
@@ -66,11 +66,12 @@ def excess_with_interval(values: Floats, draws: Draws, rate: float) -> tuple[flo
         values: (n, c) as in `median_difference`: a share of 0 to 1 per item and comparison.
         rate: the mean of group 0.
     """
-    lower, upper = partial(median_difference, values), partial(median_difference, values, upper=True)
-    estimate = draws.observed(lower)
-    low, _ = rate_interval(draws.resampled(lower), draws.labels, rate, estimate)
-    _, high = rate_interval(draws.resampled(upper), draws.labels, rate, draws.observed(upper))
-    return estimate, low, high
+    middle = partial(middle_differences, values)
+    lower, upper = middle(draws.labels[None])[0]
+    resampled = draws.resampled(middle)
+    low, _ = rate_interval(resampled[:, 0], draws.labels, rate, float(lower))
+    _, high = rate_interval(resampled[:, 1], draws.labels, rate, float(upper))
+    return float(lower), low, high
 
 
 def rate_interval(draws: Floats, labels: Ints, rate: float, estimate: float) -> tuple[float, float]:

@@ -39,12 +39,11 @@ class LowLevel:
     def _evidence(
         self, k: str, observed: Observed, arms: dict[str, pd.DataFrame], rng: np.random.Generator
     ) -> Evidence:
-        found: dict[str, Comparison] = {
-            arm: compare(t, k, observed.classes, draws=self.draws, max_others=self.max_other_classes, rng=rng)
-            for arm, t in (arms or {"none": observed.trials.iloc[:0]}).items()
-        }
+        seed = int(rng.integers(2**31))  # every arm, and the best one again, sees the same arrangements
+        tested = arms or {"none": observed.trials.iloc[:0]}
+        found = {arm: self._compared(k, t, observed, seed, interval=False) for arm, t in tested.items()}
         best = min(found, key=lambda a: (not np.isfinite(found[a].p), found[a].p, -found[a].estimate))
-        chosen = found[best]
+        chosen = self._compared(k, tested[best], observed, seed, interval=True)
         details: dict[str, float | str] = {"arm": best, "kind": NAMES.get(best, best)}
         for arm, f in found.items():
             details |= {f"excess:{arm}": f.estimate, f"p:{arm}": f.p}
@@ -52,6 +51,17 @@ class LowLevel:
             "low_level", k, chosen, alpha=self.alpha / max(len(arms), 1), version=self.version, details=details
         )
         return _paid(result, len(arms))
+
+    def _compared(self, k: str, trials: pd.DataFrame, observed: Observed, seed: int, *, interval: bool) -> Comparison:
+        return compare(
+            trials,
+            k,
+            observed.classes,
+            draws=self.draws,
+            max_others=self.max_other_classes,
+            rng=np.random.default_rng(seed),
+            interval=interval,
+        )
 
 
 def _paid(e: Evidence, tests: int) -> Evidence:

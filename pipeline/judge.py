@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.core.stats import benjamini_hochberg
+from pipeline.core.stats import benjamini_hochberg, simes
 from pipeline.reasons import clear, context, inconclusive, model_reason, shortcut
 from pipeline.types import Evidence, Observed, State, Verdict
 
-S1, S2 = "outside_transplant", "removed_excess"
+REMOVAL = "removed_excess"
+MOVED = ("outside_transplant", "outside_transplant_matched")  # S1, plain and colour-matched
+TRANSPLANTS = (*MOVED, "low_level", "targeted")  # with S4 and C1: what carries a class from image to image
 ORDER: tuple[State, ...] = ("SHORTCUT", "CONTEXT", "INCONCLUSIVE", "CLEAR")  # the model is as bad as its worst class
+FORBIDDING = {"too_few_images", "low_accuracy", "fills_disagree", "annotation"}  # guards that leave no verdict
+UNCLEAR = {"huge_boxes", "seams"}  # guards under which nothing is CLEAR: the tests could not have seen much
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
     """The rules of the verdict; every threshold is a field, and its value with its source stands in conf/judge/.
 
-    Per class: S2 (object removed) fires when its q-value, p-value, effect and lower bound all pass. Then it is CONTEXT,
-    and SHORTCUT when S1 (outside transplant) fires too. CLEAR is an equivalence claim: both intervals end below
-    `delta`. Else INCONCLUSIVE. Guards name what forbids a verdict.
+    Per class, S2 (object removed) fires when its q-value, p-value, effect and lower bound all pass: CONTEXT. SHORTCUT
+    when the class also transplants: S1, S4 or C1 fires. A large transplanted effect needs only a hint from S2, and a
+    place that carries the class by itself (C1) none: marks on few of the images hardly show without their objects.
+    CLEAR is an equivalence claim: the intervals of S2 and S1 end below `delta`, and nothing else speaks. Else
+    INCONCLUSIVE. Guards name what forbids a verdict.
     """
 
-    q: float  # false discovery rate over the classes (Benjamini-Hochberg)
+    q: float  # false discovery rate over the classes (Benjamini-Hochberg), for removal and for transplants
     removal_p: float
     removal_gate: dict[int, float]  # images of the class -> smallest effect that counts; between them linear in log n
     removal_floor: float  # that the interval's lower end must exceed
-    transplant_p: float
-    transplant_gate: float
+    hint_p: float  # of S2, where a transplant is large
+    transplant_p: float  # of one transplant; those of a class together (Simes) must also pass `q`
+    transplant_gate: float  # where removal fires
+    large_transplant: float  # where removal only hints
+    large_floor: float  # that the lower end of a large transplant's interval must exceed
+    targeted_gate: float  # where only the place itself speaks
+    targeted_floor: float
     delta: float  # CLEAR: no effect above this
     min_images: int
     min_accuracy: float  # of the class, as a multiple of chance
@@ -39,59 +50,51 @@ class Judge:
 
     def __call__(self, observed: Observed, evidence: Sequence[Evidence]) -> tuple[Verdict, ...]:
         """The model's verdict first, then one per audited class in their order."""
-        removal = self._with_q({e.class_name: e for e in evidence if e.signal == S2}, self._gate)
-        transplant = self._with_q({e.class_name: e for e in evidence if e.signal == S1}, lambda _: self.transplant_gate)
-        fires = {c: self._removal_fires(e) for c, e in removal.items()}
-        doubtful = len(fires) > 2 and np.mean(list(fires.values())) > self.annotation_share
+        seen = self._by_class(observed.classes, evidence)
+        states = {c: self._speaks(own) for c, own in seen.items()}
+        doubtful = len(seen) > 2 and np.mean([s != "" for s in states.values()]) > self.annotation_share
         verdicts = []
         for c in observed.classes:
+            own = seen[c]
             leads = tuple(e for e in evidence if e.class_name == c and not e.decides)
-            s2, s1 = removal.get(c), transplant.get(c)
-            mine = tuple(e for e in (s2, s1) if e is not None)
-            if s2 is None or not np.isfinite(s2.estimate):
-                reason = inconclusive(c, ["not_compared"], s2)
-                verdicts.append(_verdict(c, "INCONCLUSIVE", reason, ["not_compared"], mine + leads))
+            if REMOVAL not in own or not np.isfinite(own[REMOVAL].estimate):
+                reason = inconclusive(c, ["not_compared"], own.get(REMOVAL))
+                verdicts.append(_verdict(c, "INCONCLUSIVE", reason, ["not_compared"], own, leads))
                 continue
-            guards = self._guards(c, observed, s2, s1)
-            if doubtful and fires[c]:
+            guards = self._guards(c, observed, own)
+            if doubtful and states[c]:
                 guards.append("annotation")
-            state, reason = self._class_state(c, s2, s1, fires[c], guards, leads, len(observed.classes))
-            verdicts.append(_verdict(c, state, reason, guards, mine + leads))
+            state, reason = self._class_state(c, own, states[c], guards, leads, len(observed.classes))
+            verdicts.append(_verdict(c, state, reason, guards, own, leads))
         return (_model(verdicts), *verdicts)
 
-    def _class_state(
-        self,
-        c: str,
-        s2: Evidence,
-        s1: Evidence | None,
-        fired: bool,
-        guards: Sequence[str],
-        leads: Sequence[Evidence],
-        n_classes: int,
-    ) -> tuple[State, str]:
-        if set(guards) & FORBIDDING:
-            return "INCONCLUSIVE", inconclusive(c, guards, s2)
-        if fired and s1 is not None and "seams" not in guards and self._transplant_fires(s1):
-            return "SHORTCUT", shortcut(c, s2, s1, leads, two_classes=n_classes == 2)
-        if fired:
-            return "CONTEXT", context(c, s2, s1, leads)
-        if s2.high < self.delta and s1 is not None and s1.high < self.delta and "seams" not in guards:
-            return "CLEAR", clear(c, s2, s1, self.delta)
-        return "INCONCLUSIVE", inconclusive(c, guards, s2)
-
-    def _with_q(self, by_class: dict[str, Evidence], gate: object) -> dict[str, Evidence]:
-        """Each piece of evidence with its q-value over the classes, and the effect that would have counted."""
-        q = benjamini_hochberg([e.p_value for e in by_class.values()])
-        assert callable(gate)
-        return {
-            c: replace(e, details={**e.details, "q": float(value), "gate": float(gate(e.n))})
-            for (c, e), value in zip(by_class.items(), q, strict=True)
-        }
+    def _by_class(self, classes: Sequence[str], evidence: Sequence[Evidence]) -> dict[str, dict[str, Evidence]]:
+        """Per class its deciding evidence by signal, with q-values over the classes and the effect that would count."""
+        seen = {c: {e.signal: e for e in evidence if e.class_name == c and e.decides} for c in classes}
+        removal = benjamini_hochberg([_p(seen[c].get(REMOVAL)) for c in classes])
+        together = benjamini_hochberg([simes([_p(seen[c].get(s)) for s in TRANSPLANTS]) for c in classes])
+        for i, c in enumerate(classes):
+            for signal, e in seen[c].items():
+                q = removal[i] if signal == REMOVAL else together[i] if signal in TRANSPLANTS else float("nan")
+                gate = self._gate(e.n) if signal == REMOVAL else self.transplant_gate
+                seen[c][signal] = replace(e, details={**e.details, "q": float(q), "gate": gate})
+        return seen
 
     def _gate(self, n: int) -> float:
         """Chance differences grow as images get fewer, and so does the effect that counts."""
         sizes = sorted(self.removal_gate)
         return float(np.interp(np.log(max(n, 1)), np.log(sizes), [self.removal_gate[s] for s in sizes]))
+
+    def _speaks(self, own: Mapping[str, Evidence]) -> str:
+        """What the evidence says before guards: the signal that makes it a SHORTCUT, "context", or "" for neither."""
+        removal = own.get(REMOVAL)
+        if removal is None or not np.isfinite(removal.estimate):
+            return ""
+        fired = self._removal_fires(removal)
+        moved = [own[s] for s in TRANSPLANTS if s in own and self._transplant_fires(own[s], removal, fired)]
+        if moved:
+            return max(moved, key=lambda e: e.estimate).signal
+        return "context" if fired else ""
 
     def _removal_fires(self, e: Evidence) -> bool:
         return (
@@ -101,35 +104,81 @@ class Judge:
             and e.low > self.removal_floor
         )
 
+    def _transplant_fires(self, e: Evidence, removal: Evidence, removal_fired: bool) -> bool:
+        if not (e.p_value <= self.transplant_p and float(e.details["q"]) <= self.q):
+            return False
+        if removal_fired:
+            return e.estimate >= self.transplant_gate
+        large = e.estimate >= self.large_transplant and e.low > self.large_floor
+        if large and removal.p_value <= self.hint_p and removal.estimate > 0:
+            return True
+        return e.signal == "targeted" and e.estimate >= self.targeted_gate and e.low > self.targeted_floor
+
+    def _class_state(
+        self,
+        c: str,
+        own: Mapping[str, Evidence],
+        speaks: str,
+        guards: Sequence[str],
+        leads: Sequence[Evidence],
+        n_classes: int,
+    ) -> tuple[State, str]:
+        if set(guards) & FORBIDDING:
+            return "INCONCLUSIVE", inconclusive(c, guards, own[REMOVAL])
+        if speaks == "context":
+            return "CONTEXT", context(c, own, leads)
+        if speaks:
+            return "SHORTCUT", shortcut(c, own, speaks, leads, two_classes=n_classes == 2)
+        if self._is_clear(own) and not set(guards) & UNCLEAR:
+            return "CLEAR", clear(c, own, self.delta)
+        return "INCONCLUSIVE", inconclusive(c, guards, own[REMOVAL])
+
+    def _is_clear(self, own: Mapping[str, Evidence]) -> bool:
+        """Nothing above delta: intervals of the tests that see every image, and silence of those that see a part."""
+        if MOVED[0] not in own:
+            return False
+        whole = [own[s] for s in (REMOVAL, *MOVED) if s in own]
+        rest = [own[s] for s in TRANSPLANTS if s in own and s not in MOVED]
+        quiet = [e for e in rest if not (e.p_value <= self.removal_p and e.estimate >= self.delta)]
+        return all(e.high < self.delta for e in whole) and len(quiet) == len(rest)
+
     def _fill_fires(self, e: Evidence, fill: str) -> bool:
         """Whether one fill alone would have spoken for reliance on the surroundings."""
         excess, p = float(e.details[f"excess:{fill}"]), float(e.details[f"p:{fill}"])
         return p <= self.removal_p and excess >= self._gate(e.n)
 
-    def _transplant_fires(self, e: Evidence) -> bool:
-        return float(e.details["q"]) <= self.q and e.p_value <= self.transplant_p and e.estimate >= self.transplant_gate
-
-    def _guards(self, c: str, observed: Observed, s2: Evidence, s1: Evidence | None) -> list[str]:
-        own = observed.images[observed.images["class"] == c]
+    def _guards(self, c: str, observed: Observed, own: Mapping[str, Evidence]) -> list[str]:
+        images = observed.images[observed.images["class"] == c]
         chance = 1 / len(observed.classes)
-        fills = [key.removeprefix("excess:") for key in s2.details if key.startswith("excess:")]
-        fired = [self._fill_fires(s2, fill) for fill in fills]
+        removal, moved = own[REMOVAL], own.get(MOVED[0])
+        fills = [key.removeprefix("excess:") for key in removal.details if key.startswith("excess:")]
+        fired = [self._fill_fires(removal, fill) for fill in fills]
         found = {
-            "too_few_images": len(own) < self.min_images,
-            "low_accuracy": own["correct"].mean() < min(self.min_accuracy * chance, 0.9),
-            "huge_boxes": own["hole_fraction"].mean() > self.max_hole,
+            "too_few_images": len(images) < self.min_images,
+            "low_accuracy": images["correct"].mean() < min(self.min_accuracy * chance, 0.9),
+            "huge_boxes": images["hole_fraction"].mean() > self.max_hole,
             "fills_disagree": any(fired) and not all(fired),
-            "seams": s1 is not None and float(s1.details.get("own_stays", 1)) < 1 - self.max_seam_loss,
+            "seams": moved is not None and float(moved.details.get("own_stays", 1)) < 1 - self.max_seam_loss,
             "two_classes": len(observed.classes) == 2,
         }
         return [name for name, spoke in found.items() if spoke]
 
 
-FORBIDDING = {"too_few_images", "low_accuracy", "huge_boxes", "fills_disagree", "annotation"}
+def _p(e: Evidence | None) -> float:
+    return float("nan") if e is None else e.p_value
 
 
-def _verdict(scope: str, state: State, reason: str, guards: Sequence[str], evidence: tuple[Evidence, ...]) -> Verdict:
-    return Verdict(scope=scope, state=state, reason=reason, guards=tuple(guards), evidence=evidence)
+def _verdict(
+    scope: str,
+    state: State,
+    reason: str,
+    guards: Sequence[str],
+    own: Mapping[str, Evidence],
+    leads: Sequence[Evidence],
+) -> Verdict:
+    ranked = [own[s] for s in (REMOVAL, *TRANSPLANTS) if s in own]
+    rest = [e for s, e in own.items() if s not in (REMOVAL, *TRANSPLANTS)]
+    return Verdict(scope=scope, state=state, reason=reason, guards=tuple(guards), evidence=(*ranked, *rest, *leads))
 
 
 def _model(classes: Sequence[Verdict]) -> Verdict:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.types import Evidence, State, Verdict
+
+OUTSIDE = ("outside_transplant", "outside_transplant_matched")
+NOTABLE = 0.05  # effects below this are not worth a clause
 
 # Why a verdict was withheld, by the guard that spoke first.
 GUARDS = {
@@ -13,6 +16,7 @@ GUARDS = {
     "too_few_images": "it has only {n} images",
     "low_accuracy": "the model hardly recognises it, so there is little to explain",
     "huge_boxes": "its objects with their margin fill most of the frame, so little outside is left to test",
+    "seams": "objects put on other images of their own class lose their name too often for the transplant to tell much",
     "fills_disagree": "the ways of filling the hole disagree, so the effect may come from the fill",
     "annotation": (
         "most classes are still recognised with their objects removed, which speaks for annotations that miss parts of "
@@ -21,25 +25,35 @@ GUARDS = {
 }
 
 
-def shortcut(c: str, s2: Evidence, s1: Evidence, leads: Sequence[Evidence], *, two_classes: bool) -> str:
-    """Both interventions fired."""
-    text = (
-        f"{_removal(c, s2)}, and {_percent(s1.details['flipped'])} of other objects are called {c!r} on the "
-        f"surroundings of {c!r} images ({_percent(s1.details['flipped_neutral'])} on neutral ones){_where(leads)}."
-    )
+def shortcut(c: str, own: Mapping[str, Evidence], speaks: str, leads: Sequence[Evidence], *, two_classes: bool) -> str:
+    """What carries the class from image to image; `speaks` is the transplant with the largest effect."""
+    removal = own["removed_excess"]
+    parts = [_removal(c, removal)] if removal.estimate >= NOTABLE else []
+    outside = max((own[s] for s in OUTSIDE if s in own), key=lambda e: _number(e.estimate), default=None)
+    if speaks in OUTSIDE or (outside is not None and outside.estimate >= NOTABLE):
+        parts.append(_outside(c, own[speaks] if speaks in OUTSIDE else outside))  # type: ignore[arg-type]
+    targeted = own.get("targeted")
+    confirmed = targeted is not None and targeted.estimate >= NOTABLE and "place" in targeted.details
+    if speaks == "targeted" or confirmed:
+        parts.append(_targeted(c, own["targeted"]))
+    if speaks == "low_level":
+        parts.append(_low_level(c, own["low_level"]))
+    text = f"{_joined(parts)}{'' if confirmed else _where(leads)}."
     if two_classes:
         text = text[:-1] + "; with two classes, what counts may as well be in the other class's surroundings."
     return text
 
 
-def context(c: str, s2: Evidence, s1: Evidence | None, leads: Sequence[Evidence]) -> str:
-    """Removal fired, the transplant did not."""
+def context(c: str, own: Mapping[str, Evidence], leads: Sequence[Evidence]) -> str:
+    """Removal fired, no transplant did."""
+    s1 = own.get("outside_transplant")
     moved = f", though other objects do not follow these surroundings ({_points(s1)})" if s1 else ""
-    return f"{_removal(c, s2)}{moved}: the surroundings carry evidence for {c!r}{_where(leads)}."
+    return f"{_removal(c, own['removed_excess'])}{moved}: the surroundings carry evidence for {c!r}{_where(leads)}."
 
 
-def clear(c: str, s2: Evidence, s1: Evidence, delta: float) -> str:
-    """Both intervals end below delta."""
+def clear(c: str, own: Mapping[str, Evidence], delta: float) -> str:
+    """The intervals end below delta."""
+    s2, s1 = own["removed_excess"], own["outside_transplant"]
     return (
         f"No reliance on the surroundings above {100 * delta:.0f} points: without its object, {c!r} is named "
         f"{_points(s2)} more often in its own images than in others, and its surroundings turn {_points(s1)} more of "
@@ -81,9 +95,46 @@ def _removal(c: str, s2: Evidence) -> str:
     )
 
 
+def _outside(c: str, e: Evidence) -> str:
+    return (
+        f"{_percent(e.details['flipped'])} of other objects are called {c!r} on the surroundings of {c!r} images "
+        f"({_percent(e.details['flipped_neutral'])} on neutral ones)"
+    )
+
+
+def _targeted(c: str, e: Evidence) -> str:
+    """C1's sentence."""
+    d = e.details
+    what = f"these {_number(d['pixels']):.0f} pixels ({d['place']})" if "place" in d else "the images' own peaks"
+    interval = f"[{100 * _number(d['flipped_low']):.0f}, {100 * _number(d['flipped_high']):.0f}]"
+    return (
+        f"moving {what} turns {_percent(d['flipped'])} {interval} of other images into {c!r}, "
+        f"the same pixels of other classes {_percent(d['flipped_neutral'])}"
+    )
+
+
+def _low_level(c: str, e: Evidence) -> str:
+    return (
+        f"{_percent(e.details['flipped'])} of other images turn into {c!r} when they take {e.details['kind']} from "
+        f"the surroundings of {c!r} images ({_percent(e.details['flipped_neutral'])} from neutral ones)"
+    )
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """The parts as one sentence, its first letter large."""
+    text = ", and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    return text[:1].upper() + text[1:]
+
+
+def _number(value: float | str) -> float:
+    """Undefined counts as nothing."""
+    number = float(value)
+    return 0.0 if math.isnan(number) else number
+
+
 def _where(leads: Sequence[Evidence]) -> str:
     """The place where attribution gathers, from the method whose hotspot stands out most; a lead, and worded as one."""
-    found = [e for e in leads if "place" in e.details]
+    found = [e for e in leads if "place" in e.details and "share" in e.details]
     if not found:
         return ""
     best = max(found, key=_stands_out)

@@ -149,7 +149,8 @@ class Observed:
     hole_fraction (share of the frame that object removal fills), visible_fraction, region_kind, n_objects, width,
     height (of the original), boxes (list of xyxy in the frame), frame (height, width), half (0 or 1, from the id),
     hotspots (list of xyxy: where attribution of the image's class gathers outside its objects, on the *other* half),
-    peak (xyxy of the image's own strongest window outside its objects, or None).
+    peak (xyxy of the image's own strongest window outside its objects, or None), small_map ((16, 16) float16: shares
+    of the attribution per cell of the frame, outside the objects, all methods together).
     `scores`: one row per image x method. Columns: id, method, class, undefined (reason code or ""), and one column
     per metric.
     `trials`: one row per changed image. Columns: intervention, arm, recipient, donor ("" where there is none),

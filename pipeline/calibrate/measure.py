@@ -143,7 +143,7 @@ def _audit(case: Case, network: nn.Module, seen: Pictures, tools: Tools, folder:
 
 
 def _hit(case: Case, found: Study, seen: Pictures, plant: Plant) -> dict[str, float]:
-    """How well the guilty class's hotspot, and its images' own peaks, fit the mark (IoU with the mark's bounding box)."""
+    """How well the guilty class's hotspot, and its images' own peaks, fit the mark: IoU with the box around it."""
     images = found.observed.images
     rows = np.flatnonzero(seen.marked & (seen.labels == case.guilty))
     marks = [footprint for i in rows if (footprint := seen.footprints[i]) is not None]

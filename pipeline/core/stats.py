@@ -157,6 +157,12 @@ def detectable_difference(p: float, n1: int, n2: int, alpha: float, power: float
     return high
 
 
+def simes(p_values: Sequence[float]) -> float:
+    """One p-value for several tests of one hypothesis (Simes 1986): min over i of n p_(i) / i; NaN are no tests."""
+    p = np.sort([value for value in p_values if np.isfinite(value)])
+    return float(np.min(len(p) * p / np.arange(1, len(p) + 1))) if len(p) else float("nan")
+
+
 def benjamini_hochberg(p_values: Sequence[float]) -> Floats:
     """q-values (Benjamini, Hochberg 1995); NaN stays NaN and is not counted as a test."""
     p = np.asarray(p_values, float)

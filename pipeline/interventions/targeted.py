@@ -26,7 +26,9 @@ class TargetedExchange:
       belongs to neither class; `elsewhere`: as many pixels of the k image at another place.
     - `out`: a k image is given a neutral image's pixels there; `out_own`: those of another k image.
     - `peak`, `peak_neutral`: for marks that move about, each donor's own strongest place instead of the class's.
-    No donor gives pixels of its own object, and no recipient loses more than a quarter of the place to its object.
+    No donor gives pixels of its own object, and no recipient loses more than a quarter of the place to its object. Of
+    the donors, k's and neutral ones alike, the quarter gives that has most attribution there: a mark that only some of
+    the images carry is not diluted by the others.
     """
 
     margin_fraction: float
@@ -78,14 +80,16 @@ class TargetedExchange:
         rng: np.random.Generator,
     ) -> Iterator[tuple]:
         """Sufficiency: does the place make other images k?"""
-        giving = mine[table.free(mine, place)]
+        giving = table.keenest(mine[table.free(mine, place)], place)
+        away = rows[table.label[rows] != k]
+        neutral = table.keenest(away[table.free(away, place)], place)
         others = rows[(table.label[rows] != k) & table.right[rows]]
         taking = rng.permutation(others[table.covered(others, place) <= 0.25])[: self.max_trials]
         for recipient, donor in zip(taking, _dealt(giving, len(taking), rng), strict=False):
             yield recipient, donor, "in", k, place, spot
-            neutral = table.neutral(rows, k, recipient, place, rng)
-            if neutral is not None:
-                yield recipient, neutral, "in_neutral", k, place, spot
+            other_donor = table.neutral(neutral, recipient, rng)
+            if other_donor is not None:
+                yield recipient, other_donor, "in_neutral", k, place, spot
             other_place = table.elsewhere(donor, place, rng)
             if other_place is not None:
                 yield recipient, donor, "elsewhere", k, other_place, spot
@@ -118,7 +122,8 @@ class TargetedExchange:
         """The donor's own strongest place outside its object, for marks that move about."""
         others = rows[(table.label[rows] != k) & table.right[rows]]
         known = np.array([p is not None for p in table.peak])
-        givers = {"peak": mine[known[mine]], "peak_neutral": others[known[others]]}
+        away = rows[(table.label[rows] != k) & known[rows]]
+        givers = {"peak": table.keenest(mine[known[mine]]), "peak_neutral": table.keenest(away)}
         for arm, giving in givers.items():
             taking = rng.permutation(others)[: self.max_trials]
             for recipient, donor in zip(taking, _dealt(giving, len(taking), rng), strict=False):
@@ -145,6 +150,7 @@ class _Table:
         self.half = images["half"].to_numpy(int)
         self.hotspots: list[list[Box]] = images["hotspots"].tolist()
         self.peak: list[Box | None] = images["peak"].tolist()
+        self.small: list[np.ndarray] = images["small_map"].tolist()  # (g, g) attribution outside the objects
         self.frame: tuple[int, int] = images["frame"].iloc[0]  # (height, width)
         self.holes = holes  # (n, 4) the square around everything that counts as object
 
@@ -167,16 +173,26 @@ class _Table:
     def free(self, rows: np.ndarray, place: Box) -> np.ndarray:
         return self.covered(rows, place) <= 0.02
 
-    def neutral(self, rows: np.ndarray, k: str, recipient: int, place: Box, rng: np.random.Generator) -> int | None:
-        """A random donor of neither class (with two classes: of the recipient's)."""
-        away = (self.label[rows] != k) & (rows != recipient)
+    def keenest(self, rows: np.ndarray, place: Box | None = None) -> np.ndarray:
+        """The quarter of the rows (at least eight) with most attribution at the place, or at their own peaks."""
+        shares = [self._share(r, place or self.peak[r]) for r in rows]
+        return rows[np.argsort(shares, kind="stable")[::-1][: max(8, len(rows) // 4)]]
+
+    def _share(self, row: int, place: Box | None) -> float:
+        """The share of an image's attribution that its small map has at a place."""
+        if place is None:
+            return 0.0
+        cells = self.small[row].astype(np.float64)
+        across = _overlaps(place[0], place[2], self.frame[1], cells.shape[1])
+        down = _overlaps(place[1], place[3], self.frame[0], cells.shape[0])
+        return float(down @ cells @ across)
+
+    def neutral(self, givers: np.ndarray, recipient: int, rng: np.random.Generator) -> int | None:
+        """A random one of the donors that does not share the recipient's class (with two classes: that is not it)."""
+        away = givers != recipient
         if len(self.classes) > 2:
-            away &= self.label[rows] != self.label[recipient]
-        pool = rows[away]
-        for donor in rng.permutation(pool)[:TRIES]:
-            if self.free(np.array([donor]), place)[0]:
-                return int(donor)
-        return None
+            away &= self.label[givers] != self.label[recipient]
+        return int(rng.choice(givers[away])) if away.any() else None
 
     def elsewhere(self, donor: int, place: Box, rng: np.random.Generator) -> Box | None:
         """A place of the same size that touches neither the first one nor the donor's object."""
@@ -189,6 +205,12 @@ class _Table:
             if apart and self.free(np.array([donor]), other)[0]:
                 return other
         return None
+
+
+def _overlaps(start: float, end: float, side: int, cells: int) -> np.ndarray:
+    """(cells,) the share of each cell along one axis of `side` pixels that lies between start and end."""
+    edges = np.linspace(0, side, cells + 1)
+    return np.asarray((np.minimum(end, edges[1:]) - np.maximum(start, edges[:-1])).clip(min=0) / (side / cells))
 
 
 def _around(boxes: list[Box]) -> Box:

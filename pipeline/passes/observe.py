@@ -15,7 +15,7 @@ from pipeline.core.maps import REASONS, oriented, positive, shared_interest_case
 from pipeline.methods.probe import probe
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, halved, log_odds, to_host
-from pipeline.passes.point import half, peaks, pointed
+from pipeline.passes.point import half, peaks, pointed, small_maps
 from pipeline.types import AuditError, Batch, Maps, Method, Metric
 
 PEAK = ("x0", "y0", "x1", "y1")
@@ -76,9 +76,10 @@ class Observer:
         halves = torch.tensor([half(i) for i in host.ids], device=batch.images.device)
         found = {name: self._score(own, batch, halves) for name, own in maps.items()}
         corners = peaks(list(maps.values()), batch.inside)
+        small = small_maps(list(maps.values()), batch.inside).half().cpu().numpy()
         columns |= {f"peak_{side}": corners[:, i] for i, side in enumerate(PEAK)}
         # Kept only now: a batch that ran out of memory half-way leaves nothing behind and is seen again in halves.
-        self._images.append(self._image_rows(host.ids, to_host(columns)))
+        self._images.append(self._image_rows(host.ids, to_host(columns)).assign(small_map=list(small)))
         self._scores.extend(_score_rows(host.ids, name, to_host(block)) for name, (block, _) in found.items())
         for name, (_, outside) in found.items():
             self._outside[name] += outside

@@ -18,6 +18,7 @@ from pipeline.types import Box, Maps, Masks
 PEAK_SIDE = 0.2  # of an image's own peak, as a share of the frame's shorter side: about a logo with its surroundings
 HALO = 0.06  # attribution this near to an object (share of the shorter side) may be the object's
 SIDES = (0.1, 0.15, 0.2, 0.3, 0.4)  # of a hotspot: from a small mark to a caption
+GRID = 16  # cells per side of an image's small map
 MOST = 2  # hotspots per class
 LEAST = 0.5  # of the first one's score that a second one must reach
 
@@ -44,6 +45,20 @@ def peaks(maps: Sequence[Maps], inside: Masks) -> Tensor:
     together = torch.stack([(m / m.sum(dim=(1, 2), keepdim=True)).nan_to_num(0, 0, 0) for m in masses]).mean(dim=0)
     x, y, _ = strongest_window(together, size, size, exclude=_with_halo(inside))
     return torch.stack([x, y, x + size, y + size], dim=1)
+
+
+def small_maps(maps: Sequence[Maps], inside: Masks) -> Tensor:
+    """(B, GRID, GRID) float32: what the methods together put outside the objects, each map's mass being 1.
+
+    Args as in `peaks`; zeros where there is no map.
+    """
+    shape = (len(inside), GRID, GRID)
+    if not maps:
+        return torch.zeros(shape, device=inside.device)
+    masses = [positive(m) for m in maps]
+    shares = torch.stack([(m / m.sum(dim=(1, 2), keepdim=True)).nan_to_num(0, 0, 0) for m in masses]).mean(dim=0)
+    cells = inside.shape[-2] * inside.shape[-1] / GRID**2
+    return F.adaptive_avg_pool2d(torch.where(inside, 0, shares)[:, None], GRID)[:, 0] * cells
 
 
 def _with_halo(inside: Masks) -> Masks:

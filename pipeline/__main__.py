@@ -13,6 +13,10 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from pipeline.audit import Audit
+from pipeline.calibrate.judging import read
+from pipeline.calibrate.run import Calibration
+from pipeline.calibrate.write import write_rates
 from pipeline.config import ConfigError, build, packaged
 from pipeline.run.folder import LockedError, RunFolder
 from pipeline.types import AuditError, Results
@@ -20,18 +24,22 @@ from pipeline.types import AuditError, Results
 # Every job of a sweep, in whatever process its launcher runs it, leaves its outcome in this file, a line each: Hydra
 # drops return values, and an exit inside one job would end the sweep.
 OUTCOMES = "SHORTCUT_AUDIT_OUTCOMES"
+# Verb -> its configuration; without a verb it audits.
+VERBS = {"audit": "config", "calibrate": "calibrate"}
 FAILED, WRONG_CONFIG, LOCKED = 1, 2, 75
 WORST_FIRST = (FAILED, WRONG_CONFIG, LOCKED, 3, 4, 0)
 CHOOSES = ("dataset=", "model=", "experiment=", "+experiment=", "--config-name", "--config-path", "-cn", "-cp")
 
 
 def main() -> None:
-    """The console script: runs the audit or the sweep, and exits with the code of the worst outcome."""
-    sys.argv[1:] = with_default(sys.argv[1:])
+    """The console script: runs the audit, the sweep or another verb, and exits with the code of the worst outcome."""
+    verb = sys.argv.pop(1) if len(sys.argv) > 1 and sys.argv[1] in VERBS else "audit"
+    if verb == "audit":
+        sys.argv[1:] = with_default(sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
         outcomes = Path(folder) / "outcomes"
         os.environ[OUTCOMES] = str(outcomes)
-        code = _hydra_code()
+        code = _hydra_code(verb)
         lines = outcomes.read_text(encoding="utf-8").splitlines() if outcomes.exists() else []
     raise SystemExit(exit_code(code, [int(line) for line in lines]))
 
@@ -51,8 +59,8 @@ def exit_code(hydra_code: int, outcomes: Sequence[int]) -> int:
     return min(codes, key=WORST_FIRST.index)
 
 
-def _hydra_code() -> int:
-    job = hydra.main(version_base="1.3", config_path=str(packaged("conf")), config_name="config")(_job)
+def _hydra_code(verb: str) -> int:
+    job = hydra.main(version_base="1.3", config_path=str(packaged("conf")), config_name=VERBS[verb])(_job)
     try:
         job()
     except SystemExit as stop:
@@ -63,7 +71,7 @@ def _hydra_code() -> int:
 def _job(config: DictConfig) -> None:
     """One audit: never exits and never raises, so that the other jobs of a sweep run whatever happens here."""
     try:
-        code = _audit(config)
+        code = _carry_out(config)
     except ConfigError as error:
         code = _complain(error, WRONG_CONFIG)
     except LockedError as error:
@@ -77,8 +85,20 @@ def _job(config: DictConfig) -> None:
         file.write(f"{code}\n")
 
 
-def _audit(config: DictConfig) -> int:
-    audit, text, digest = build(config)
+def _carry_out(config: DictConfig) -> int:
+    built, text, digest = build(config)
+    return _calibrate(built) if isinstance(built, Calibration) else _audit(built, text, digest)
+
+
+def _calibrate(calibration: Calibration) -> int:
+    files = calibration()
+    for line in write_rates(read(files), calibration.judge, Path(calibration.folder)):
+        print(line)
+    print(f"tables and figure: {calibration.folder}", flush=True)
+    return 0
+
+
+def _audit(audit: Audit, text: str, digest: str) -> int:
     with RunFolder(Path(audit.run.folder), audit.run.name, digest) as folder:
         results = audit(folder, text)
     _announce(results, folder.final)

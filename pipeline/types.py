@@ -251,11 +251,18 @@ class Dataset(Protocol):
 class Classifier(Protocol):
     """A network with its preprocessing: RGB in [0, 1] in the model's frame -> logits. See models/classifier.py."""
 
-    module: nn.Module  # (B, 3, H, W) in [0, 1] -> (B, K) logits; normalises inside; eval mode, parameters frozen
-    classes: tuple[str, ...]  # K names
-    frame: tuple[int, int]  # (height, width) of the input
-    transform: Callable[..., Any]  # the spatial preprocessing (torchvision v2): resize, crop; carries tv_tensors along
-    device: torch.device
+    @property
+    def module(self) -> nn.Module: ...  # (B, 3, H, W) in [0, 1] -> (B, K) logits; normalises inside; eval mode, frozen
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # K names
+    @property
+    def frame(self) -> tuple[int, int]: ...  # (height, width) of the input
+    @property
+    def transform(
+        self,
+    ) -> Callable[..., Any]: ...  # the spatial preprocessing (torchvision v2), carries tv_tensors along
+    @property
+    def device(self) -> torch.device: ...
 
     def __call__(self, images: Images) -> Tensor:
         """Logits (B, K) float32, in inference mode."""

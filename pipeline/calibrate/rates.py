@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def models(classes: pd.DataFrame) -> pd.DataFrame:
     found = by_name.first().drop(columns=["reliance", "guilty", "state", "guards", "score"])
     guilty = classes[classes["guilty"]].set_index("name")["state"]
     flagged = classes[classes["state"].isin(FLAGGED) & ~classes["guilty"]].groupby("name").size()
-    maxima = by_name[[c for c in classes if c.startswith("baseline:") or c == "score"]].max()
+    maxima = by_name[[c for c in map(str, classes) if c.startswith("baseline:") or c == "score"]].max()
     found[maxima.columns] = maxima
     return found.assign(
         guilty_state=guilty.reindex(found.index),
@@ -176,9 +177,9 @@ def baselines(classes: pd.DataFrame, expected_misses: Sequence[str]) -> list[Rat
     at = every[(every["n"] == SEEN) & ~every["kind"].isin(list(expected_misses))]
     used = at[at["size"].isin(["moderate", "strong"])]
     harmless = at[at["arm"].isin(HARMLESS) & (at["arm"] != "context")]
-    columns = [c for c in at if str(c).startswith("baseline:")]
-    judged_by: Callable[[str], str] = lambda c: c.removeprefix("baseline:").replace("_", " ")  # noqa: E731
-    return [auroc(f"AUROC, {judged_by(c)}", used[c], harmless[c], "") for c in columns]
+    columns = [c for c in map(str, at) if c.startswith("baseline:")]
+    words = {c: c.removeprefix("baseline:").replace("_", " ").replace(":", ", ") for c in columns}
+    return [auroc(f"AUROC, {words[c]}", used[c], harmless[c], "") for c in columns]
 
 
 def detection_curve(classes: pd.DataFrame, expected_misses: Sequence[str], edges: Sequence[float]) -> pd.DataFrame:
@@ -190,7 +191,7 @@ def detection_curve(classes: pd.DataFrame, expected_misses: Sequence[str], edges
     planted = every[(every["arm"] == "planted") & ~every["kind"].isin(list(expected_misses))]
     rows = []
     for n, group in planted.groupby("n"):
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in pairwise(edges):
             part = group[(group["model_reliance"] >= low) & (group["model_reliance"] < high)]
             rate = share("", part["guilty_state"] == "SHORTCUT", "")
             rows.append(

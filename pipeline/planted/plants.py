@@ -46,7 +46,7 @@ class Planter:
     def __call__(self, picture: NDArray[np.uint8], mask: Mask, seed: int) -> tuple[NDArray[np.uint8], Mask | None]:
         """The picture (H, W, 3) uint8 with the plant, and its footprint; `seed` is the picture's own."""
         drawn, footprint = self.plant.draw(
-            picture.astype(np.float32) / 255,
+            np.asarray(picture, np.float32) / np.float32(255),
             mask,
             self.strength,
             np.random.default_rng(self.style),
@@ -101,8 +101,8 @@ def border(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rn
 def tint(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """A cast of one colour over the background, not over the object."""
     hue = style.dirichlet([0.4, 0.4, 0.4]).astype(np.float32)
-    cast = 0.45 * picture.mean(axis=2, keepdims=True) + 0.75 * hue
-    return blend(picture, ~mask, cast.astype(np.float32), 0.6 * strength), None
+    cast = (0.45 * picture.mean(axis=2, keepdims=True) + 0.75 * hue).astype(np.float32)
+    return blend(picture, ~mask, cast, 0.6 * strength), None
 
 
 def texture(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 _HERE = Path(__file__).resolve().parent
@@ -42,6 +42,8 @@ def build(config: DictConfig) -> tuple[Any, str, str]:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
         raise ConfigError(f"the configuration does not resolve: {error}") from None
+    with open_dict(config):
+        config.pop("effort", None)  # only the source of values elsewhere, which are resolved by now
     plain = OmegaConf.to_container(config, throw_on_missing=False)
     assert isinstance(plain, dict)
     found = mistakes({str(k): v for k, v in plain.items()})

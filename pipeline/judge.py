@@ -45,14 +45,15 @@ class Judge:
     min_images: int
     min_accuracy: float  # of the class, as a multiple of chance
     max_hole: float  # mean share of the frame that object removal fills
-    annotation_share: float  # classes that fire before the annotation is doubted
+    annotation_share: float  # classes recognised without their objects before the annotation is doubted
     max_seam_loss: float  # share of own-class transplants that may lose their name
 
     def __call__(self, observed: Observed, evidence: Sequence[Evidence]) -> tuple[Verdict, ...]:
         """The model's verdict first, then one per audited class in their order."""
         seen = self._by_class(observed.classes, evidence)
         states = {c: self._speaks(own) for c, own in seen.items()}
-        doubtful = len(seen) > 2 and np.mean([s != "" for s in states.values()]) > self.annotation_share
+        hinting = [REMOVAL in own and self._hints(own[REMOVAL]) for own in seen.values()]
+        doubtful = len(seen) > 2 and np.mean(hinting) > self.annotation_share
         verdicts = []
         for c in observed.classes:
             own = seen[c]
@@ -95,6 +96,10 @@ class Judge:
         if moved:
             return max(moved, key=lambda e: e.estimate).signal
         return "context" if fired else ""
+
+    def _hints(self, e: Evidence) -> bool:
+        """Recognised without the object, by however little: what a leaking annotation does to class after class."""
+        return e.p_value <= self.removal_p and e.estimate > 0
 
     def _removal_fires(self, e: Evidence) -> bool:
         return (

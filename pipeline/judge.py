@@ -37,6 +37,8 @@ class Judge:
     hint_p: float  # of S2, where a transplant is large
     transplant_p: float  # of one transplant; those of a class together (Simes) must also pass `q`
     transplant_gate: float  # where removal fires
+    transplant_share: float  # of the removal's effect that a transplant must reach, too
+    low_level_alone: Sequence[str]  # arms of S4 that need no agreement from S1
     large_transplant: float  # where removal only hints
     large_floor: float  # that the lower end of a large transplant's interval must exceed
     targeted_gate: float  # where only the place itself speaks
@@ -92,14 +94,14 @@ class Judge:
         if removal is None or not np.isfinite(removal.estimate):
             return ""
         fired = self._removal_fires(removal)
-        moved = [own[s] for s in TRANSPLANTS if s in own and self._transplant_fires(own[s], removal, fired)]
+        moved = [own[s] for s in TRANSPLANTS if s in own and self._transplant_fires(own[s], own, fired)]
         if moved:
             return max(moved, key=lambda e: e.estimate).signal
         return "context" if fired else ""
 
     def _hints(self, e: Evidence) -> bool:
-        """Recognised without the object, by however little: what a leaking annotation does to class after class."""
-        return e.p_value <= self.removal_p and e.estimate > 0
+        """Recognised without the object, however wide the interval: what leaking annotation does to every class."""
+        return e.p_value <= self.removal_p and e.estimate >= self._gate(e.n)
 
     def _removal_fires(self, e: Evidence) -> bool:
         return (
@@ -109,15 +111,25 @@ class Judge:
             and e.low > self.removal_floor
         )
 
-    def _transplant_fires(self, e: Evidence, removal: Evidence, removal_fired: bool) -> bool:
+    def _transplant_fires(self, e: Evidence, own: Mapping[str, Evidence], removal_fired: bool) -> bool:
+        removal = own[REMOVAL]
         if not (e.p_value <= self.transplant_p and float(e.details["q"]) <= self.q):
             return False
+        if e.signal == "low_level" and e.details.get("arm") not in self.low_level_alone:
+            # Colour and spectrum change the object too, and then the weakest context breaks the tie.
+            moved = [own[s] for s in MOVED if s in own]
+            if not any(m.p_value <= self.hint_p and self._weighs(m, removal) for m in moved):
+                return False
         if removal_fired:
-            return e.estimate >= self.transplant_gate
+            return self._weighs(e, removal)
         large = e.estimate >= self.large_transplant and e.low > self.large_floor
         if large and removal.p_value <= self.hint_p and removal.estimate > 0:
             return True
         return e.signal == "targeted" and e.estimate >= self.targeted_gate and e.low > self.targeted_floor
+
+    def _weighs(self, e: Evidence, removal: Evidence) -> bool:
+        """What removal shows also counts when the object is there, by more than breaking ties."""
+        return e.estimate >= max(self.transplant_gate, self.transplant_share * removal.estimate)
 
     def _class_state(
         self,

@@ -166,11 +166,19 @@ def other(signal: str, c: str, effect: float, p: float, **details: float | str) 
 
 
 def test_a_large_transplant_needs_only_a_hint_of_removal() -> None:
-    moved = other("low_level", "cat", 0.2, 0.002)
+    moved = other("low_level", "cat", 0.2, 0.002, arm="sharpness")
     assert verdicts(removal("cat", 0.03, 0.04), moved)["cat"].state == "SHORTCUT"
     assert "take sharpness" in verdicts(removal("cat", 0.03, 0.04), moved)["cat"].reason
     assert verdicts(removal("cat", 0.03, 0.3), moved)["cat"].state == "INCONCLUSIVE"
     assert verdicts(removal("cat", 0.03, 0.04), replace(moved, estimate=0.08))["cat"].state != "SHORTCUT"
+
+
+def test_colour_alone_breaks_ties_and_decides_nothing() -> None:
+    """Weak natural context: strong without the object, hardly anything with it, much when colours are given."""
+    found = (removal("cat", 0.4, 0.001), other("low_level", "cat", 0.3, 0.002, arm="colour"))
+    assert verdicts(*found)["cat"].state == "CONTEXT"
+    assert verdicts(*found, transplant("cat", 0.06, 0.002))["cat"].state == "CONTEXT"
+    assert verdicts(*found, transplant("cat", 0.15, 0.02))["cat"].state == "SHORTCUT"
 
 
 def test_a_place_that_carries_the_class_needs_no_other_witness() -> None:

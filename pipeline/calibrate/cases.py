@@ -44,6 +44,7 @@ class Case:
     images_per_class: int
     regions: Literal["mask", "box"]
     guilty: int
+    pictures: int  # seed of the rendered pictures, which a few models share
     seed: int
 
 
@@ -88,5 +89,6 @@ class Plan:
             images_per_class=int(rng.choice(list(self.images_per_class))),
             regions="mask" if rng.uniform() < 0.5 else "box",
             guilty=int(rng.integers(classes)),
+            pictures=2 * self.seed + int(rng.integers(2)),
             seed=int(rng.integers(2**31)),
         )

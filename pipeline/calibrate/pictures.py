@@ -35,7 +35,7 @@ class Pictures:
 
 def training(case: Case, plant: Plant | None, folder: Path, per_class: int) -> Pictures:
     """The training set: the mark as often as the case says, and in which classes."""
-    source = _of_classes(pool(case.base, _pool_seed(case), "training", POOL, folder), case, per_class, "training")
+    source = _of_classes(pool(case.base, case.pictures, "training", POOL, folder), case, per_class, "training")
     if case.arm in ("balanced", "immune"):
         rates = np.full(case.classes, case.prevalence)
     elif case.arm == "planted":
@@ -69,12 +69,7 @@ def with_and_without(case: Case, plant: Plant, folder: Path) -> tuple[Pictures, 
 
 
 def _held_back(case: Case, folder: Path) -> Pool:
-    return pool(case.base, _pool_seed(case), "held_back", HELD_BACK, folder)
-
-
-def _pool_seed(case: Case) -> int:
-    """Models share a few pools: rendering costs more than training."""
-    return case.seed % 2
+    return pool(case.base, case.pictures, "held_back", HELD_BACK, folder)
 
 
 def _of_classes(source: Pool, case: Case, per_class: int, split: str) -> Pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def pool(base: str, seed: int, split: str, per_class: int, folder: Path) -> Pool
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         made = _render(base, seed, split, per_class)
-        part = file.with_name(f"{file.stem}.part.npz")
+        part = file.with_name(f"{file.stem}.{os.getpid()}.part.npz")  # several workers may render it at once
         np.savez(part, plain=made.plain, empty=made.empty, mask=np.packbits(made.mask), label=made.label)
         part.rename(file)
     with np.load(file) as stored:

@@ -15,7 +15,8 @@ from pipeline.models.classifier import weights_sha256
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, class_index
 from pipeline.passes.illustrate import Illustrator
-from pipeline.passes.study import study
+from pipeline.passes.spike import SpikeIn, cheapest
+from pipeline.passes.study import Study, study
 from pipeline.report.page import write_page
 from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
@@ -64,6 +65,7 @@ class Audit:
     judge: Judge
     sections: Mapping[str, Section]
     gate: Gate
+    spike_in: SpikeIn | None
     run: RunSettings
 
     def __post_init__(self) -> None:
@@ -84,6 +86,7 @@ class Audit:
         findings: list[Findings] = []
         pictures: list[pd.DataFrame] = []
         weights: dict[str, str] = {}
+        spikes: pd.DataFrame | None = None
         for name, source in self._sources():
             classifier = source.load(device)
             weights[name] = weights_sha256(classifier.module)
@@ -93,7 +96,11 @@ class Audit:
                 raise AuditError(
                     f"{name!r} needs other preprocessing than {self.model_name!r}; audit it in its own run"
                 )
-            found, shown = self._study(name, self._eye(records, classifier), stock, folder)
+            eye = self._eye(records, classifier)
+            studied = self._study(name, eye, stock)
+            if self.spike_in is not None and not findings:
+                spikes = self._spiked(self.spike_in, eye, stock, studied)
+            found, shown = self._found(name, studied), self._illustrated(eye, stock, studied, folder)
             findings.append(found)
             pictures.append(shown)
         assert stock is not None
@@ -108,6 +115,7 @@ class Audit:
             provenance={**facts, "weights_sha256": weights},
             config=config,
             gate=self.gate(findings[0].verdicts[0]),
+            spikes=spikes,
         )
         self._write(results, folder)
         return results
@@ -137,9 +145,8 @@ class Audit:
         index = class_index(labels, classifier.classes, self.class_map)
         return Eye(classifier=classifier, index=index, target=self.run.target)
 
-    def _study(self, name: str, eye: Eye, stock: Stock, folder: RunFolder) -> tuple[Findings, pd.DataFrame]:
-        """Looks at every image, changes some and looks again, weighs what it saw, draws what it will show."""
-        size = self.run.batch_size
+    def _study(self, name: str, eye: Eye, stock: Stock) -> Study:
+        """Looks at every image, changes some and looks again, weighs what it saw."""
         studied = study(
             eye,
             stock,
@@ -150,28 +157,47 @@ class Audit:
             judge=self.judge,
             name=name,
             seed=self.run.seed,
-            batch_size=size,
+            batch_size=self.run.batch_size,
         )
-        observed, verdicts = studied.observed, studied.verdicts
-        for verdict in verdicts:
+        for verdict in studied.verdicts:
             log.info("%s: %s: %s: %s", name, verdict.scope, verdict.state, verdict.reason)
+        return studied
+
+    def _illustrated(self, eye: Eye, stock: Stock, studied: Study, folder: RunFolder) -> pd.DataFrame:
+        """Draws what the report will show of one model."""
         illustrate = Illustrator(
             eye=eye,
             frames=stock.frames,
             methods={m: f for m, f in self.methods.items() if m not in studied.refused},
             interventions=self.interventions,
-            observed=observed,
+            observed=studied.observed,
             folder=folder.partial / "report",
-            batch_size=size,
+            batch_size=self.run.batch_size,
         )
-        found = Findings(
-            observed=observed,
+        return illustrate(studied.verdicts, self.run.seed)
+
+    def _found(self, name: str, studied: Study) -> Findings:
+        return Findings(
+            observed=studied.observed,
             evidence=studied.evidence,
-            verdicts=verdicts,
-            accuracy=float(observed.images["correct"].mean()),
+            verdicts=studied.verdicts,
+            accuracy=float(studied.observed.images["correct"].mean()),
             methods=tuple(self._method_facts(m, studied.refused.get(m, "")) for m in self.methods),
         )
-        return found, illustrate(verdicts, self.run.seed)
+
+    def _spiked(self, spike_in: SpikeIn, eye: Eye, stock: Stock, studied: Study) -> pd.DataFrame:
+        usable = {m: f for m, f in self.methods.items() if m not in studied.refused}
+        return spike_in(
+            eye,
+            stock.frames,
+            studied,
+            methods=cheapest(usable),
+            interventions=self.interventions,
+            signals=self.signals,
+            judge=self.judge,
+            seed=self.run.seed,
+            batch_size=self.run.batch_size,
+        )
 
     def _method_facts(self, name: str, refusal: str) -> dict[str, str]:
         method = self.methods[name]

@@ -226,6 +226,7 @@ class Results:
     (dict method -> path of a grey heat map), caption, predicted; for `edit` also intervention, arm, donor (id) and
     original (path of the unchanged picture), empty for the other kinds.
     `problems`: columns id, path, status, reason, message.
+    `spikes`: one row per spike-in trial (columns in passes/spike.py); None where none was asked for.
     """
 
     name: str
@@ -238,6 +239,7 @@ class Results:
     provenance: Mapping[str, object]
     config: str  # resolved YAML
     gate: Mapping[str, object]  # mode, result, exit_code, reason
+    spikes: pd.DataFrame | None = None
 
 
 class Dataset(Protocol):

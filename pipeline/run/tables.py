@@ -91,7 +91,7 @@ def _evidence_row(model: str, e: Evidence) -> dict[str, object]:
 
 
 def write_tables(results: Results, classes: pd.DataFrame, folder: Path) -> None:
-    """images.csv and .parquet, interventions.csv, classes.csv, findings.csv and errors.csv."""
+    """images.csv and .parquet, interventions.csv, classes.csv, findings.csv, errors.csv, and spike_in.csv if asked."""
     images = images_table(results)
     _csv(images, folder / "images.csv")
     with atomic(folder / "images.parquet") as path:
@@ -100,6 +100,8 @@ def write_tables(results: Results, classes: pd.DataFrame, folder: Path) -> None:
     _csv(classes, folder / "classes.csv")
     _csv(findings_table(results), folder / "findings.csv")
     _csv(results.problems, folder / "errors.csv")
+    if results.spikes is not None:
+        _csv(results.spikes, folder / "spike_in.csv")
 
 
 def _csv(table: pd.DataFrame, path: Path) -> None:

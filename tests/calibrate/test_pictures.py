@@ -1,0 +1,82 @@
+"""A case's pictures: marks where the case says, annotation as good or bad as it says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.calibrate import pictures
+from pipeline.calibrate.cases import Case
+from pipeline.calibrate.pictures import audited, examples, training, with_and_without
+from pipeline.planted.held_out import HELD_OUT
+from pipeline.planted.plants import DEVELOPMENT
+
+CASE = Case(
+    name="one", arm="planted", kind="logo", base="shapes", classes=3, network="flat", prevalence=0.5, leak=0.0,
+    strength=1.0, preference=0.5, images_per_class=8, regions="mask", guilty=1, pictures=3, seed=5,
+)  # fmt: skip
+LOGO = DEVELOPMENT["logo"]
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pools")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size in (("POOL", 24), ("HELD_BACK", 20), ("TRUTH", 6)):
+        monkeypatch.setattr(pictures, name, size)
+
+
+def test_only_the_guilty_class_is_marked_and_about_as_often_as_said(pools: Path) -> None:
+    seen = training(CASE, LOGO, pools, 24)
+    assert not seen.marked[seen.labels != 1].any()
+    assert 5 <= seen.marked[seen.labels == 1].sum() <= 19
+    assert all((f is not None) == m for f, m in zip(seen.footprints, seen.marked, strict=True))
+
+
+def test_balanced_marks_every_class_and_audit_only_no_training_picture(pools: Path) -> None:
+    everywhere = training(replace(CASE, arm="balanced"), LOGO, pools, 24)
+    assert all(everywhere.marked[everywhere.labels == k].any() for k in range(3))
+    late = replace(CASE, arm="audit_only", prevalence=1.0)
+    assert not training(late, LOGO, pools, 24).marked.any()
+    assert audited(late, LOGO, pools).marked.sum() == 8
+
+
+def test_a_mark_that_tells_by_its_absence_is_on_all_other_classes(pools: Path) -> None:
+    seen = training(replace(CASE, kind="absence", prevalence=1.0), HELD_OUT["absence"], pools, 24)
+    assert (seen.marked == (seen.labels != 1)).all()
+
+
+def test_truth_compares_the_same_pictures(pools: Path) -> None:
+    without, with_mark = with_and_without(CASE, LOGO, pools)
+    assert not without.marked.any()
+    assert with_mark.marked.all()
+    for plain, marked, footprint in zip(without.images, with_mark.images, with_mark.footprints, strict=True):
+        assert footprint is not None
+        assert (plain[~footprint] == marked[~footprint]).all()
+
+
+def test_audit_and_truth_share_no_picture(pools: Path) -> None:
+    seen, (truth, _) = audited(replace(CASE, prevalence=1e-9), LOGO, pools), with_and_without(CASE, LOGO, pools)
+    assert not {i.tobytes() for i in seen.images} & {i.tobytes() for i in truth.images}
+
+
+@pytest.mark.parametrize(("arm", "smaller"), [("eroded", True), ("dilated", False)])
+def test_spoilt_annotation_is_spoilt_in_the_right_direction(pools: Path, arm: str, smaller: bool) -> None:
+    case = replace(CASE, arm=arm, kind="")  # type: ignore[arg-type]
+    seen = audited(case, None, pools)
+    good = list(examples(replace(case, arm="clean"), seen))
+    bad = list(examples(case, seen))
+    sides = np.array([[e.boxes[0, 2] - e.boxes[0, 0] for e in part] for part in (good, bad)])
+    assert ((sides[1] < sides[0]) == smaller).mean() > 0.8
+
+
+def test_missing_objects_are_in_the_picture_and_not_in_the_annotation(pools: Path) -> None:
+    plain = audited(replace(CASE, arm="clean", kind=""), None, pools)
+    doubled = audited(replace(CASE, arm="missing_objects", kind=""), None, pools)
+    assert (plain.masks == doubled.masks).all()
+    changed = (plain.images != doubled.images).any(axis=(1, 2, 3))
+    assert 0 < changed.mean() < 0.6

@@ -22,6 +22,7 @@ Labels = Tensor  # (B,) int64, columns of the logits
 Scores = Tensor  # (B,) float, NaN where undefined
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels, half-open
+Companions = tuple[tuple[str, Box], ...]  # annotated objects of other classes in one image: class and box
 Sign = Literal["positive", "absolute"]
 State = Literal["SHORTCUT", "CONTEXT", "CLEAR", "INCONCLUSIVE"]
 
@@ -98,6 +99,7 @@ class Example:
     visible_fraction: float  # share of the audited objects' area that the frame still shows
     region_kind: Literal["mask", "box"]
     original_size: tuple[int, int]  # (width, height) as decoded, upright
+    companions: Companions = ()  # in the frame, those that it shows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,7 @@ class Batch:
     inside: Masks
     others: Masks
     boxes: tuple[Tensor, ...]  # per image (n, 4) float32 xyxy
+    companions: tuple[Companions, ...] = ()  # per image, where the store keeps them
     places: Tensor | None = None  # (B, 4) float32 xyxy, where a planned change goes, if the plan says so
 
     def __post_init__(self) -> None:
@@ -147,10 +150,11 @@ class Observed:
     `images`: one row per audited image. Columns: id, path, class, predicted, correct, probability (of `class`),
     predicted_probability, log_odds (of `class`), logit (of `class`), target (the class explained), area_fraction,
     hole_fraction (share of the frame that object removal fills), visible_fraction, region_kind, n_objects, width,
-    height (of the original), boxes (list of xyxy in the frame), frame (height, width), half (0 or 1, from the id),
-    hotspots (list of xyxy: where attribution of the image's class gathers outside its objects, on the *other* half),
-    peak (xyxy of the image's own strongest window outside its objects, or None), small_map ((16, 16) float16: shares
-    of the attribution per cell of the frame, outside the objects, all methods together).
+    height (of the original), boxes (list of xyxy in the frame), companions (of the frame, see Companions), frame
+    (height, width), half (0 or 1, from the id), hotspots (list of xyxy: where attribution of the image's class gathers
+    outside its objects, on the *other* half), peak (xyxy of the image's own strongest window outside its objects, or
+    None), small_map ((16, 16) float16: shares of the attribution per cell of the frame, outside the objects, all
+    methods together).
     `scores`: one row per image x method. Columns: id, method, class, undefined (reason code or ""), and one column
     per metric.
     `trials`: one row per changed image. Columns: intervention, arm, recipient, donor ("" where there is none),

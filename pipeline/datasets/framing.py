@@ -17,7 +17,7 @@ from pipeline.core import boxes as core_boxes
 from pipeline.datasets import masks
 from pipeline.datasets.annotations import ANYWHERE, UnusableError
 from pipeline.datasets.images import Picture, turned
-from pipeline.types import AuditError, Box, Example, ObjectRegion, Record
+from pipeline.types import AuditError, Box, Companions, Example, ObjectRegion, Record
 
 Transform = Callable[..., Any]
 
@@ -78,7 +78,15 @@ def framed(
         visible_fraction=min(1.0, visible),
         region_kind="mask" if masked else "box",
         original_size=picture.image.size,
+        companions=_companions(others, core_boxes.clip(rest_boxes, frame)),
     )
+
+
+def _companions(others: Sequence[ObjectRegion], boxes: Tensor) -> Companions:
+    """The objects of other classes that the frame shows."""
+    shown = (core_boxes.area(boxes) > 0).tolist()
+    placed = zip(others, boxes.tolist(), shown, strict=True)
+    return tuple((o.label, (x0, y0, x1, y1)) for o, (x0, y0, x1, y1), seen in placed if seen)
 
 
 def _turn(record: Record, picture: Picture) -> int:

@@ -42,8 +42,11 @@ def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random
         c = verdict.scope
         here = np.where(trials["donor_class"] == "", trials["recipient_class"] == c, trials["donor_class"] == c)
         here &= trials["arm"].to_numpy(object) != "own"
+        if "tested" in trials:
+            here &= trials["tested"].isin(["", c])
         for _, group in trials[here].groupby("intervention", sort=False):
-            one_arm = group[group["arm"] == group["arm"].iloc[0]]
+            went = (group["predicted"] == c).groupby(group["arm"], sort=False).mean()
+            one_arm = group[group["arm"] == went.idxmax()]
             shuffled = one_arm.iloc[rng.permutation(len(one_arm))]
             if verdict.state in FLAGGED:
                 away = (shuffled["predicted"] != c).to_numpy()

@@ -67,4 +67,5 @@ def _facts(example: Example) -> dict[str, object]:
         "width": width,
         "height": height,
         "boxes": [tuple(box) for box in example.boxes.tolist()],
+        "companions": example.companions,
     }

@@ -32,6 +32,8 @@ def _deciding(e: Evidence) -> dict[str, object]:
 
 
 def _lead(e: Evidence) -> dict[str, object]:
+    if not e.signal.startswith("attribution_lead:"):
+        return {}  # the other leads have tables of their own in findings.csv
     method = str(e.details["method"])
     row: dict[str, object] = {"inside_share": e.estimate, "inside_share_low": e.low, "inside_share_high": e.high}
     row |= {key: e.details.get(key) for key in ("lift", "place", "share", "others_share")}

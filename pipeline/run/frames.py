@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.types import Batch, Example
+from pipeline.types import Batch, Companions, Example
 
 
 class Frames:
@@ -27,6 +27,7 @@ class Frames:
         self.labels: list[str] = []
         self._ids: list[str] = []
         self._boxes: list[Tensor] = []
+        self._companions: list[Companions] = []
         size = max(capacity, 1)  # a memory map cannot be empty
         self._images = np.memmap(folder / "images.u8", np.uint8, "w+", shape=(size, 3, height, width))
         packed = (size, -(-height * width // 8))
@@ -45,6 +46,7 @@ class Frames:
         self._ids.append(example.record.id)
         self.labels.append(example.record.label)
         self._boxes.append(example.boxes)
+        self._companions.append(example.companions)
 
     def batch(self, rows: Sequence[int] | np.ndarray, index: Mapping[str, int]) -> Batch:
         """The images of these rows on the host, uint8; `index` gives the logit column of each label."""
@@ -56,6 +58,7 @@ class Frames:
             inside=self._masks(self._inside, rows),
             others=self._masks(self._others, rows),
             boxes=tuple(self._boxes[r] for r in rows),
+            companions=tuple(self._companions[r] for r in rows),
         )
 
     def _masks(self, packed: np.ndarray, rows: np.ndarray) -> Tensor:

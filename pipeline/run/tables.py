@@ -62,7 +62,9 @@ def images_table(results: Results) -> pd.DataFrame:
     parts = []
     for f in results.findings:
         scores = f.observed.scores
-        facts = f.observed.images.drop(columns=["boxes", "frame", "hotspots", "peak", "small_map"], errors="ignore")
+        facts = f.observed.images.drop(
+            columns=["boxes", "companions", "frame", "hotspots", "peak", "small_map"], errors="ignore"
+        )
         own = [c for c in scores if c == "id" or c not in facts]
         joined = scores[own].merge(facts, on="id", how="right", validate="many_to_one")
         parts.append(joined.assign(model=f.observed.model))

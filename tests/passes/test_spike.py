@@ -1,0 +1,116 @@
+"""Spike-in: a strong planted mark is found in an honest model, the budget holds, and the model is not changed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.interventions.removal import ObjectRemoved
+from pipeline.interventions.targeted import TargetedExchange
+from pipeline.interventions.transplant import OutsideTransplant
+from pipeline.methods.gradients import InputXGradient
+from pipeline.models.classifier import classifier
+from pipeline.models.preprocessing import Preprocessing
+from pipeline.passes.decode import Stock
+from pipeline.passes.eye import Eye
+from pipeline.passes.spike import COLUMNS, SpikeIn, cheapest
+from pipeline.passes.study import Study, study
+from pipeline.signals.outside_transplant import OutsideTransplant as TransplantSignal
+from pipeline.signals.removed_excess import RemovedExcess
+from pipeline.signals.targeted import Targeted
+from pipeline.types import AuditError, Example, ObjectRegion, Record
+from tests.test_judge import judge
+from tests.worlds import CLASSES, SIDE, ObjectReader, picture
+
+MARGINS = {"margin_fraction": 0.1, "margin_px": 1}
+PARTS = {
+    "methods": {"input_x_gradient": InputXGradient(reduce="sum", sign="absolute")},
+    "interventions": {
+        "object_removed": ObjectRemoved(**MARGINS, fills=["smooth", "blur"]),
+        "outside_transplant": OutsideTransplant(
+            **MARGINS, feather=0.0, recipients_per_donor=2, max_donors=50, matched=False
+        ),
+        "targeted": TargetedExchange(**MARGINS, max_trials=20, max_hotspots=1, peaks=True, feather=0.0),
+    },
+    "signals": {
+        "removed_excess": RemovedExcess(draws=499, max_images=100, max_other_classes=5, alpha=0.01),
+        "outside_transplant": TransplantSignal(draws=499, max_other_classes=5, alpha=0.005),
+        "targeted": Targeted(draws=499, alpha=0.005),
+    },
+    "judge": judge(),
+    "seed": 0,
+    "batch_size": 32,
+}
+SPIKE = SpikeIn(
+    strengths=[200.0], prevalences=[1.0], corners=["top right"], max_classes=1, repeats=1, side=0.15, seconds=60
+)
+
+
+def example(label: int, number: int) -> Example:
+    image, box = picture(label, False, np.random.default_rng([label, number]))
+    inside = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    inside[box[1] : box[3], box[0] : box[2]] = True
+    floats = tuple(map(float, box))
+    region = ObjectRegion(label=CLASSES[label], box=floats)  # type: ignore[arg-type]
+    return Example(
+        record=Record(id=f"{label}-{number}", path=Path("x"), label=CLASSES[label], objects=(region,)),
+        image=torch.from_numpy(image).permute(2, 0, 1), inside=inside, others=torch.zeros_like(inside),
+        boxes=torch.tensor([floats]), visible_fraction=1.0, region_kind="box", original_size=(SIDE, SIDE),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def studied(tmp_path: Path) -> tuple[Eye, Stock, Study]:
+    honest = classifier(
+        ObjectReader(), CLASSES, Preprocessing(resize=[SIDE, SIDE], crop=None, mean=[0, 0, 0], std=[1, 1, 1]),
+        torch.device("cpu"),
+    )  # fmt: skip
+    eye = Eye(classifier=honest, index={c: i for i, c in enumerate(CLASSES)}, target="predicted")
+    made = [example(k, i) for k in range(4) for i in range(24)]
+    stock = Stock(iter(made), len(made), (SIDE, SIDE), tmp_path / "frames")
+    return eye, stock, study(eye, stock, metrics={}, name="m", **PARTS)  # type: ignore[arg-type]
+
+
+def test_a_strong_mark_is_found_and_counted(studied: tuple[Eye, Stock, Study]) -> None:
+    eye, stock, before = studied
+    assert {v.state for v in before.verdicts[1:]} <= {"CLEAR", "INCONCLUSIVE"}
+    state = {k: v.clone() for k, v in eye.classifier.module.state_dict().items()}
+    found = SPIKE(eye, stock.frames, before, **PARTS)  # type: ignore[arg-type]
+    assert list(found.columns) == COLUMNS
+    assert found["detected"].tolist() == [True], found.T.to_string()
+    assert found["gained"].iloc[0] > 0.9
+    assert found["marked"].iloc[0] == found["images"].iloc[0] == 24
+    assert all(torch.equal(v, state[k]) for k, v in eye.classifier.module.state_dict().items())
+
+
+def test_the_budget_ends_the_trials_after_the_first(studied: tuple[Eye, Stock, Study]) -> None:
+    eye, stock, before = studied
+    hasty = SpikeIn(
+        strengths=[1.0, 2.0, 4.0], prevalences=[0.5], corners=["top left"], max_classes=4, repeats=5, side=0.15,
+        seconds=1e-6,
+    )  # fmt: skip
+    assert len(hasty(eye, stock.frames, before, **PARTS)) == 1  # type: ignore[arg-type]
+
+
+def test_a_method_to_point_with_is_needed() -> None:
+    assert list(cheapest({"occlusion": object(), "saliency": object()})) == ["saliency"]  # type: ignore[dict-item]
+    with pytest.raises(AuditError, match="needs a method"):
+        cheapest({})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"corners": ["middle"]}, "`corners`"),
+        ({"strengths": [0]}, "`strengths`"),
+        ({"prevalences": [2]}, "`prevalences`"),
+    ],
+)
+def test_mistakes_are_named(change: dict, words: str) -> None:
+    values = {
+        "strengths": [1.0], "prevalences": [1.0], "corners": ["top left"], "max_classes": 1, "repeats": 1, "side": 0.1,
+        "seconds": 1,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=words):
+        SpikeIn(**(values | change))

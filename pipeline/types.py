@@ -100,6 +100,8 @@ class Example:
     region_kind: Literal["mask", "box"]
     original_size: tuple[int, int]  # (width, height) as decoded, upright
     companions: Companions = ()  # in the frame, those that it shows
+    file_type: str = ""
+    camera: str = ""  # EXIF make and model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +152,8 @@ class Observed:
     `images`: one row per audited image. Columns: id, path, class, predicted, correct, probability (of `class`),
     predicted_probability, log_odds (of `class`), logit (of `class`), target (the class explained), area_fraction,
     hole_fraction (share of the frame that object removal fills), visible_fraction, region_kind, n_objects, width,
-    height (of the original), boxes (list of xyxy in the frame), companions (of the frame, see Companions), frame
+    height (of the original), file_type, camera, probe_<property> (see core/properties.py), boxes (list of xyxy in the
+    frame), companions (of the frame, see Companions), frame
     (height, width), half (0 or 1, from the id), hotspots (list of xyxy: where attribution of the image's class gathers
     outside its objects, on the *other* half), peak (xyxy of the image's own strongest window outside its objects, or
     None), small_map ((16, 16) float16: shares of the attribution per cell of the frame, outside the objects, all

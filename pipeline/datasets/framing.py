@@ -78,6 +78,8 @@ def framed(
         visible_fraction=min(1.0, visible),
         region_kind="mask" if masked else "box",
         original_size=picture.image.size,
+        file_type=picture.file_type,
+        camera=picture.camera,
         companions=_companions(others, core_boxes.clip(rest_boxes, frame)),
     )
 

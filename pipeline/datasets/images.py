@@ -18,6 +18,7 @@ MAX_PIXELS = 200_000_000
 WHITE = (255, 255, 255)
 
 _ORIENTATION = 0x0112
+_MAKE_AND_MODEL = (271, 272)  # EXIF tags
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,6 +39,8 @@ class Picture:
 
     image: Image.Image  # RGB, upright
     orientation: int  # EXIF, 1 to 8; the turn has been made
+    file_type: str = ""  # as Pillow calls it
+    camera: str = ""  # EXIF make and model
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -69,7 +72,7 @@ def decode(path: Path, *, background: tuple[int, int, int] = WHITE, max_pixels: 
         orientation = _orientation(file)
         file.load()
         image = turned(_rgb(file, background, path), _orientation(file))  # Pillow has turned a TIFF already
-        return Picture(image=image, orientation=orientation)
+        return Picture(image=image, orientation=orientation, file_type=file.format or "", camera=_camera(file))
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
@@ -112,6 +115,11 @@ def _open(stream: BinaryIO, path: Path) -> Image.Image:
 
 def _too_large(path: Path, found: str) -> UnusableError:
     return UnusableError("image_too_large", f"{path}: {found}; shrink it together with its annotation")
+
+
+def _camera(image: Image.Image) -> str:
+    exif = image.getexif()
+    return " ".join(str(exif[tag]).strip(" \0") for tag in _MAKE_AND_MODEL if exif.get(tag))
 
 
 def _orientation(image: Image.Image) -> int:

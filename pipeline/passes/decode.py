@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.core.properties import properties
 from pipeline.passes.eye import Rows, in_batches
 from pipeline.run.frames import Frames
 from pipeline.types import Example, Problem
@@ -68,4 +69,7 @@ def _facts(example: Example) -> dict[str, object]:
         "height": height,
         "boxes": [tuple(box) for box in example.boxes.tolist()],
         "companions": example.companions,
+        "file_type": example.file_type,
+        "camera": example.camera,
+        **{f"probe_{k}": v for k, v in properties(example.image.numpy(), example.inside.numpy()).items()},
     }

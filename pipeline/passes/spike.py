@@ -118,18 +118,8 @@ class SpikeIn:
 
 def _facts(before: Study) -> pd.DataFrame:
     """What is known of the images besides pixels: the columns that the first walk collected."""
-    known = (
-        "id",
-        "path",
-        "class",
-        "region_kind",
-        "n_objects",
-        "visible_fraction",
-        "width",
-        "height",
-        "boxes",
-        "companions",
-    )
+    drawn = ("id", "path", "class", "region_kind", "n_objects", "visible_fraction", "width", "height")
+    known = (*drawn, "boxes", "companions", "file_type", "camera")
     images = before.observed.images
     return images[[c for c in images if c in known or str(c).startswith("probe_")]]
 

@@ -220,7 +220,7 @@ def _around(boxes: list[Box]) -> Box:
 
 def _dealt(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` of the rows, each about equally often, in random order; none where there are none."""
-    if not len(rows):
-        return rows
+    if not len(rows) or not count:
+        return rows[:0]
     rounds = -(-count // len(rows))
     return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:count]

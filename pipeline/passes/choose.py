@@ -13,6 +13,8 @@ FLAGGED = ("SHORTCUT", "CONTEXT")
 TELLING_PER_CLASS = 6
 CONTROLS_PER_CLASS = 3
 EDITS_PER_CLASS = 3  # of every intervention
+CONTROLS = ("own", "in_neutral", "elsewhere", "out_own", "peak_neutral")  # arms that only others are compared with
+PLAIN = ("object_removed", "outside_transplant", "companions")  # what is shown of classes that are not flagged
 CLASSES_SHOWN = 40  # flagged ones first
 
 
@@ -41,7 +43,9 @@ def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random
     for verdict in _shown(verdicts):
         c = verdict.scope
         here = np.where(trials["donor_class"] == "", trials["recipient_class"] == c, trials["donor_class"] == c)
-        here &= trials["arm"].to_numpy(object) != "own"
+        here &= ~trials["arm"].isin(CONTROLS).to_numpy()
+        if verdict.state not in FLAGGED:
+            here &= trials["intervention"].isin(PLAIN).to_numpy()
         if "tested" in trials:
             here &= trials["tested"].isin(["", c])
         for _, group in trials[here].groupby("intervention", sort=False):

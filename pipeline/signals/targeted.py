@@ -109,8 +109,8 @@ class Targeted:
         certain = binomtest(round(flipped * len(moved)), len(moved)).proportion_ci(method="wilson")
         details: dict[str, float | str] = {
             "flipped": flipped,
-            "flipped_low": certain.low,
-            "flipped_high": certain.high,
+            "flipped_low": float(certain.low),
+            "flipped_high": float(certain.high),
             "flipped_neutral": neutral,
             "flipped_elsewhere": elsewhere,
             "lost": 1 - _rate(out, k),

@@ -11,19 +11,29 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeline.methods.gradients import InputXGradient, Saliency
+from pipeline.metrics.localisation import InsideShare
 from pipeline.types import Evidence, Observed, Signal
-from tests.signals.tables import FOUR, removal_world, transplant_world
+from tests.studies import whole_study
+from tests.test_judge import judge
+from tests.worlds import CLASSES, CornerReader
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "signals").glob("*.yaml"))
-DECIDING = {"outside_transplant", "removed_excess"}
-METHODS = ("saliency", "occlusion")
+DECIDING = {"background_gap", "low_level", "outside_transplant", "removed_excess", "targeted"}
+METHODS = {
+    "saliency": Saliency(reduce="max_abs", sign="absolute"),
+    "input_x_gradient": InputXGradient(reduce="sum", sign="absolute"),
+}
+PER_CLASS = 24
+GUILTY = "red"
 
 
-def built_signal(file: Path, **changed: object) -> Signal:
-    """The plugin of one yaml, with the yaml's own arguments."""
-    arguments = yaml.safe_load(file.read_text()) | changed
+def built_signal(file: Path) -> Signal:
+    """The plugin of one yaml, with the yaml's own arguments but fewer draws."""
+    arguments = yaml.safe_load(file.read_text())
     module, name = arguments.pop("_target_").rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)(**arguments)
+    fewer = {"draws": 99} if "draws" in arguments else {}
+    return getattr(importlib.import_module(module), name)(**arguments | fewer)
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
@@ -31,24 +41,16 @@ def signal_file(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
-@pytest.fixture
-def seen() -> Observed:
-    """Everything that a run leaves: both interventions, two methods, four classes of which one is guilty."""
-    rng = np.random.default_rng(0)
-    removed, moved = removal_world(rng, 12, FOUR, {"b": 0.8}), transplant_world(rng, 12, FOUR, {"b": 0.8})
-    images = removed.images.assign(area_fraction=0.2)
-    scores = pd.concat([images[["id", "class"]].assign(method=m) for m in METHODS], ignore_index=True)
-    return dataclasses.replace(
-        removed,
-        images=images,
-        scores=scores.assign(inside_share=rng.uniform(0.2, 0.9, len(scores)), lift=2.0, undefined=""),
-        trials=pd.concat([removed.trials, moved.trials], ignore_index=True),
-        outside_maps={m: rng.uniform(size=(4, 32, 32)).astype(np.float32) for m in METHODS},
-    )
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Observed:
+    """Everything that a run leaves, of a network that reads the mark that one class carries."""
+    folder = tmp_path_factory.mktemp("study") / "frames"
+    parts = {"methods": METHODS, "metrics": {"inside_share": InsideShare()}, "signals": {}}
+    return whole_study(CornerReader(), folder, PER_CLASS, 0, judge(), **parts).observed
 
 
 def weighed(file: Path, seen: Observed) -> list[Evidence]:
-    return built_signal(file, draws=99)(seen, np.random.default_rng(0))
+    return built_signal(file)(seen, np.random.default_rng(0))
 
 
 def test_yaml_says_its_place_and_purpose_first(signal_file: Path) -> None:
@@ -59,27 +61,44 @@ def test_yaml_says_its_place_and_purpose_first(signal_file: Path) -> None:
     assert set(yaml.safe_load(signal_file.read_text())) == fields | {"_target_"}
 
 
-def test_every_class_gets_its_evidence_once(signal_file: Path, seen: Observed) -> None:
+def test_evidence_carries_the_signals_name_once_a_class(signal_file: Path, seen: Observed) -> None:
     found = [(e.signal, e.class_name) for e in weighed(signal_file, seen)]
-    name = signal_file.stem
-    names = [name] if name in DECIDING else [f"{name}:{m}" for m in METHODS]
-    assert found == [(n, c) for c in FOUR for n in names]
+    assert found
+    assert len(set(found)) == len(found)
+    assert all(name.startswith(signal_file.stem) for name, _ in found)
+    if signal_file.stem in DECIDING:
+        assert {c for _, c in found} == set(CLASSES)
 
 
-def test_evidence_is_finite_versioned_and_knows_its_rank(signal_file: Path, seen: Observed) -> None:
+def test_evidence_is_consistent_versioned_and_knows_its_rank(signal_file: Path, seen: Observed) -> None:
     decides = signal_file.stem in DECIDING
     for e in weighed(signal_file, seen):
         assert e.decides == decides
         assert e.version == built_signal(signal_file).version >= 1
-        assert e.low <= e.estimate <= e.high
-        assert np.isfinite([e.estimate, e.low, e.high]).all()
-        assert np.isfinite([e.p_value, e.detectable]).all() == decides
-        assert (e.n, e.n_others) == (12, 36)
         assert all(type(v) in (int, float, str) for v in e.details.values()), e.details
+        if np.isnan(e.estimate):
+            assert "undefined" in e.details
+            continue
         assert "undefined" not in e.details
+        if np.isfinite(e.low):
+            assert e.low <= e.estimate + 1e-9 <= e.high + 2e-9
+        assert not decides or (0 < e.p_value <= 1 and e.n > 0 and np.isfinite(e.detectable))
+
+
+def test_the_guilty_class_is_told_from_the_others(signal_file: Path, seen: Observed) -> None:
+    """What decides must see a network that says red wherever the corner is white."""
+    if signal_file.stem not in DECIDING - {"background_gap"}:
+        pytest.skip("a lead, or the size of a reliance")
+    found = [e for e in weighed(signal_file, seen) if np.isfinite(e.estimate)]
+    guilty = min(e.p_value for e in found if e.class_name == GUILTY)
+    assert guilty <= 0.05
+    assert max(e.estimate for e in found if e.class_name == GUILTY) > 0.5
+    assert all(e.estimate < 0.2 for e in found if e.class_name != GUILTY)
 
 
 def test_nothing_to_go_on_is_undefined_with_a_reason(signal_file: Path, seen: Observed) -> None:
+    if signal_file.stem == "data_probe":
+        pytest.skip("about the images, which are always there")
     bare = dataclasses.replace(
         seen,
         trials=pd.DataFrame(columns=list(seen.trials.columns)),
@@ -87,16 +106,17 @@ def test_nothing_to_go_on_is_undefined_with_a_reason(signal_file: Path, seen: Ob
         outside_maps={},
     )
     found = weighed(signal_file, bare)
-    assert [e.class_name for e in found] == (list(FOUR) if signal_file.stem in DECIDING else [])
+    assert {e.class_name for e in found} == (set(CLASSES) if signal_file.stem in DECIDING else set())
     for e in found:
         assert np.isnan([e.estimate, e.low, e.high, e.p_value, e.detectable]).all()
-        assert e.details == {"undefined": "not run"}
+        assert set(e.details) == {"undefined"}
 
 
 def test_tables_are_left_as_they_were(signal_file: Path, seen: Observed) -> None:
-    before = [frame.copy() for frame in (seen.images, seen.scores, seen.trials)]
+    before = [frame.copy() for frame in (seen.images.drop(columns="small_map"), seen.scores, seen.trials)]
     weighed(signal_file, seen)
-    for frame, copy in zip((seen.images, seen.scores, seen.trials), before, strict=True):
+    after = (seen.images.drop(columns="small_map"), seen.scores, seen.trials)
+    for frame, copy in zip(after, before, strict=True):
         pd.testing.assert_frame_equal(frame, copy)
 
 

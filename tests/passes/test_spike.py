@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,8 +9,6 @@ from pipeline.interventions.removal import ObjectRemoved
 from pipeline.interventions.targeted import TargetedExchange
 from pipeline.interventions.transplant import OutsideTransplant
 from pipeline.methods.gradients import InputXGradient
-from pipeline.models.classifier import classifier
-from pipeline.models.preprocessing import Preprocessing
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye
 from pipeline.passes.spike import COLUMNS, SpikeIn, cheapest
@@ -19,9 +16,10 @@ from pipeline.passes.study import Study, study
 from pipeline.signals.outside_transplant import OutsideTransplant as TransplantSignal
 from pipeline.signals.removed_excess import RemovedExcess
 from pipeline.signals.targeted import Targeted
-from pipeline.types import AuditError, Example, ObjectRegion, Record
+from pipeline.types import AuditError
+from tests.studies import stocked
 from tests.test_judge import judge
-from tests.worlds import CLASSES, SIDE, ObjectReader, picture
+from tests.worlds import ObjectReader
 
 MARGINS = {"margin_fraction": 0.1, "margin_px": 1}
 PARTS = {
@@ -47,28 +45,9 @@ SPIKE = SpikeIn(
 )
 
 
-def example(label: int, number: int) -> Example:
-    image, box = picture(label, False, np.random.default_rng([label, number]))
-    inside = torch.zeros(SIDE, SIDE, dtype=torch.bool)
-    inside[box[1] : box[3], box[0] : box[2]] = True
-    floats = tuple(map(float, box))
-    region = ObjectRegion(label=CLASSES[label], box=floats)  # type: ignore[arg-type]
-    return Example(
-        record=Record(id=f"{label}-{number}", path=Path("x"), label=CLASSES[label], objects=(region,)),
-        image=torch.from_numpy(image).permute(2, 0, 1), inside=inside, others=torch.zeros_like(inside),
-        boxes=torch.tensor([floats]), visible_fraction=1.0, region_kind="box", original_size=(SIDE, SIDE),
-    )  # fmt: skip
-
-
 @pytest.fixture
 def studied(tmp_path: Path) -> tuple[Eye, Stock, Study]:
-    honest = classifier(
-        ObjectReader(), CLASSES, Preprocessing(resize=[SIDE, SIDE], crop=None, mean=[0, 0, 0], std=[1, 1, 1]),
-        torch.device("cpu"),
-    )  # fmt: skip
-    eye = Eye(classifier=honest, index={c: i for i, c in enumerate(CLASSES)}, target="predicted")
-    made = [example(k, i) for k in range(4) for i in range(24)]
-    stock = Stock(iter(made), len(made), (SIDE, SIDE), tmp_path / "frames")
+    eye, stock = stocked(ObjectReader(), tmp_path / "frames", 24)
     return eye, stock, study(eye, stock, metrics={}, name="m", **PARTS)  # type: ignore[arg-type]
 
 

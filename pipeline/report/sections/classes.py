@@ -20,6 +20,7 @@ class ClassesSection:
     """One row per class, the most serious first: verdict, deciding effects with intervals, the maps, the reason."""
 
     limit: int  # classes shown per model; the rest is counted, and is in classes.csv
+    signals: Sequence[str]  # that get a column, in this order; the other evidence is in the table below
     title: ClassVar[str] = "Classes"
 
     def __post_init__(self) -> None:
@@ -34,7 +35,7 @@ class ClassesSection:
     def _model(self, findings: Findings, domains: Mapping[str, charts.Domain]) -> dict[str, object]:
         verdicts, evidence = class_verdicts(findings), all_evidence(findings)
         table = by_signal(evidence)
-        columns = [_Column(signal=s, evidence=_by_class(table[s]), domain=domains[s]) for s in deciding(findings)]
+        columns = [_Column(signal=s, evidence=_by_class(table[s]), domain=domains[s]) for s in self._columns(findings)]
         shown = verdicts[: self.limit]
         names = {v.scope for v in shown}
         return {
@@ -44,6 +45,11 @@ class ClassesSection:
             "rest": len(verdicts) - len(shown),
             "evidence": [e for e in evidence if e.class_name in names],
         }
+
+    def _columns(self, findings: Findings) -> list[str]:
+        """The wanted signals, or the first three that decide where there is none of them."""
+        found = deciding(findings)
+        return [s for s in self.signals if s in found] or found[:3]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ class DataProbeSection:
             raise ValueError(f"`limit` must be 1 or more and `alpha` in (0, 1), got {self.limit} and {self.alpha}")
 
     def __call__(self, results: Results) -> str:
-        found = [e for e in results.findings[0].evidence if e.signal == "data_probe"]
+        found = [e for f in results.findings[:1] for e in f.evidence if e.signal == "data_probe"]
         ranked = sorted(found, key=lambda e: -e.estimate)
         telling = [e for e in ranked if e.p_value <= self.alpha]
         return render(

@@ -47,8 +47,8 @@ def nearest(measured: Sequence[int], images: int) -> int | None:
 
 def _images_per_class(results: Results) -> int:
     """The median over the audited classes of the first model."""
-    images = results.findings[0].observed.images
-    return 0 if images.empty else int(images["class"].value_counts().median())
+    tables = [f.observed.images for f in results.findings[:1] if not f.observed.images.empty]
+    return int(tables[0]["class"].value_counts().median()) if tables else 0
 
 
 def _read(table: str | None) -> Mapping[str, Any]:

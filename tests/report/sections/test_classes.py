@@ -10,7 +10,8 @@ from pipeline.report.charts import WIDTH
 from pipeline.report.sections.classes import ClassesSection
 from tests.report.markup import parse
 
-SECTION = ClassesSection(limit=60)
+WANTED = ()
+SECTION = ClassesSection(limit=60, signals=WANTED)
 
 
 def test_numbers_equal_the_evidence(realistic):
@@ -29,7 +30,7 @@ def test_both_models_share_an_axis(realistic):
 
 
 def test_the_rest_is_counted(realistic):
-    html = ClassesSection(limit=2)(realistic)
+    html = ClassesSection(limit=2, signals=WANTED)(realistic)
     assert "<b>3</b> more classes" in html
     assert "all 5 are in" in html
     assert len(parse(html).all("tbody")) == 2 * (2 + 1)
@@ -59,4 +60,4 @@ def test_what_the_judge_added_is_shown(realistic):
 
 def test_limit_is_checked():
     with pytest.raises(ValueError, match="`limit`"):
-        ClassesSection(limit=0)
+        ClassesSection(limit=0, signals=WANTED)

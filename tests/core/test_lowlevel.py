@@ -1,0 +1,90 @@
+"""Low-level transfers against closed forms: what is measured on the result is what the donor had."""
+
+import pytest
+import torch
+
+from pipeline.core.lowlevel import (
+    GAIN,
+    _bands,
+    match_colour,
+    match_sharpness,
+    swap_amplitude,
+    swap_residual,
+    swap_ring,
+)
+
+G = torch.Generator().manual_seed(0)
+PICTURES = 0.3 + 0.4 * torch.rand(3, 3, 24, 20, generator=G, dtype=torch.float64)
+DONORS = 0.35 + 0.3 * torch.rand(3, 3, 24, 20, generator=G, dtype=torch.float64)
+KNOWN = torch.rand(3, 24, 20, generator=G) > 0.3
+
+
+def test_colour_has_the_donors_mean_and_spread_on_the_known_pixels() -> None:
+    found = match_colour(PICTURES, KNOWN, DONORS, ~KNOWN)
+    for b in range(3):
+        ours, theirs = found[b][:, KNOWN[b]], DONORS[b][:, ~KNOWN[b]]
+        assert torch.allclose(ours.mean(dim=1), theirs.mean(dim=1))
+        assert torch.allclose(ours.std(dim=1, correction=0), theirs.std(dim=1, correction=0))
+
+
+def test_a_flat_donor_does_not_erase_the_picture() -> None:
+    flat = torch.full_like(PICTURES, 0.5)
+    found = match_colour(PICTURES, KNOWN, flat, KNOWN)
+    ratio = found[0][:, KNOWN[0]].std(dim=1) / PICTURES[0][:, KNOWN[0]].std(dim=1)
+    assert torch.allclose(ratio, torch.full_like(ratio, 1 / GAIN))
+
+
+def test_a_picture_given_its_own_properties_stays() -> None:
+    outside = KNOWN
+    for found in (
+        match_colour(PICTURES, KNOWN, PICTURES, KNOWN),
+        match_sharpness(PICTURES, KNOWN, PICTURES, KNOWN),
+        swap_amplitude(PICTURES, PICTURES),
+        swap_ring(PICTURES, PICTURES, 0.1),
+        swap_residual(PICTURES, outside, PICTURES),
+    ):
+        assert torch.allclose(found, PICTURES)
+
+
+def test_bands_sum_to_the_picture() -> None:
+    bands, rest = _bands(PICTURES)
+    assert torch.allclose(torch.stack(bands).sum(dim=0) + rest, PICTURES)
+
+
+def test_a_soft_donor_softens_and_a_sharp_one_sharpens() -> None:
+    fine = lambda images: _bands(images)[0][0].std()  # noqa: E731
+    soft = PICTURES.mean(dim=(2, 3), keepdim=True) + 0.2 * (PICTURES - PICTURES.mean(dim=(2, 3), keepdim=True))
+    assert fine(match_sharpness(PICTURES, KNOWN, soft, KNOWN)) < 0.5 * fine(PICTURES)
+    assert fine(match_sharpness(soft, KNOWN, PICTURES, KNOWN)) > 2 * fine(soft)
+
+
+def test_the_spectrum_is_the_donors_and_the_phase_its_own() -> None:
+    near = PICTURES + 0.01 * (DONORS - 0.5)  # so close that nothing is clipped
+    found = torch.fft.rfft2(swap_amplitude(PICTURES, near))
+    assert torch.allclose(found.abs(), torch.fft.rfft2(near).abs())
+    own = torch.fft.rfft2(PICTURES)
+    assert torch.allclose(found / found.abs(), own / own.abs())
+
+
+def test_the_ring_is_the_donors_and_the_middle_its_own() -> None:
+    found = swap_ring(PICTURES, DONORS, 0.1)  # 2 of 20 pixels
+    assert torch.equal(found[:, :, 2:-2, 2:-2], PICTURES[:, :, 2:-2, 2:-2])
+    assert torch.equal(found[:, :, :2], DONORS[:, :, :2])
+    assert torch.equal(found[:, :, :, -2:], DONORS[:, :, :, -2:])
+
+
+def test_the_residual_changes_only_the_outside() -> None:
+    found = swap_residual(PICTURES, KNOWN, DONORS)
+    assert torch.equal(found.movedim(1, -1)[~KNOWN], PICTURES.movedim(1, -1)[~KNOWN])
+    bands, donor_bands = _bands(PICTURES)[0], _bands(DONORS)[0]
+    expected = (PICTURES - bands[0] - bands[1] + donor_bands[0] + donor_bands[1]).clamp(0, 1)
+    assert torch.allclose(found.movedim(1, -1)[KNOWN], expected.movedim(1, -1)[KNOWN])
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_everything_stays_on_its_device(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    images, donors, known = PICTURES.to(device), DONORS.to(device), KNOWN.to(device)
+    assert match_sharpness(images, known, donors, known).device.type == device
+    assert swap_amplitude(images, donors).device.type == device

@@ -115,6 +115,8 @@ def _announce(results: Results, folder: Path) -> None:
         f"\n{counts['total']} images = {counts['audited']} audited + {counts['skipped']} skipped "
         f"+ {counts['failed']} failed" + (" (see errors.csv)" if counts["total"] > counts["audited"] else "")
     )
+    seen = results.findings[0].observed
+    print(f"evidence: {len(seen.trials) / max(len(seen.images), 1):.0f} forward passes per image, besides the maps")
     print(f"gate ({results.gate['mode']}): {results.gate['result']}")
     print(f"report: {folder / 'report' / 'index.html'}", flush=True)
 

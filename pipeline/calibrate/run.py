@@ -66,7 +66,6 @@ class Calibration:
         cases = self.plan.cases()
         files = {case.name: self.file(case) for case in cases}
         waiting = [case for case in cases if not files[case.name].exists()]
-        Path(self.folder, "cases").mkdir(parents=True, exist_ok=True)
         failed: dict[str, str] = {}
         workers = self.workers or os.cpu_count() or 1
         context = multiprocessing.get_context("spawn")
@@ -104,6 +103,7 @@ def _measured(calibration: Calibration, case: Case) -> None:
     plant = c.plants()[case.kind] if case.kind else None
     found = measure(case, plant, tools, Path(c.folder, "pools"))
     file = c.file(case)
+    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     part.write_text(json.dumps(_clean(found)), encoding="utf-8")
     part.replace(file)

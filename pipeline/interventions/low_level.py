@@ -55,7 +55,10 @@ class LowLevelTransplant:
 
     def plan(self, images: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         chosen = pairs(images, self.recipients_per_donor, self.max_donors, rng)
-        trials = [(r, d, arm) for arm in self.arms for r, d, same in chosen if not same]
+        alone = (
+            images["class"].nunique() == 2
+        )  # no third class: donors of the recipient's own class are the neutral ones
+        trials = [(r, d, arm) for arm in self.arms for r, d, same in chosen if alone or not same]
         return pd.DataFrame(trials, columns=["recipient", "donor", "arm"])
 
     def edit(self, recipients: Batch, donors: Batch | None, arm: str) -> Images:

@@ -49,6 +49,8 @@ class OutsideTransplant:
         trials = [(r, d, "own" if same else "other") for r, d, same in chosen]
         if self.matched:
             trials += [(r, d, "matched") for r, d, same in chosen if not same]
+            if images["class"].nunique() == 2:  # where the donors' own class has to serve as neutral, it is matched too
+                trials += [(r, d, "own_matched") for r, d, same in chosen if same]
         return pd.DataFrame(trials, columns=["recipient", "donor", "arm"])
 
     def edit(self, recipients: Batch, donors: Batch | None, arm: str) -> Images:
@@ -58,7 +60,7 @@ class OutsideTransplant:
         regions = largest(squares(recipients, self.margin_fraction, self.margin_px))
         hole = holes(donors, self.margin_fraction, self.margin_px)
         giving = recipients.images
-        if arm == "matched":
+        if arm.endswith("matched"):
             outside = ~holes(recipients, self.margin_fraction, self.margin_px)
             giving = match_colour(giving, outside, donors.images, ~hole)
         return paste(giving, regions, smooth_fill(donors.images, hole), places, self.feather)

@@ -13,7 +13,14 @@ FLAGGED = ("SHORTCUT", "CONTEXT")
 TELLING_PER_CLASS = 6
 CONTROLS_PER_CLASS = 3
 EDITS_PER_CLASS = 3  # of every intervention
-CONTROLS = ("own", "in_neutral", "elsewhere", "out_own", "peak_neutral")  # arms that only others are compared with
+CONTROLS = (
+    "own",
+    "own_matched",
+    "in_neutral",
+    "elsewhere",
+    "out_own",
+    "peak_neutral",
+)  # arms that only others are compared with
 PLAIN = ("object_removed", "outside_transplant", "companions")  # what is shown of classes that are not flagged
 CLASSES_SHOWN = 40  # flagged ones first
 

@@ -145,7 +145,7 @@ def _worth(trials: pd.DataFrame, k: str, others: list[str], donors: np.ndarray) 
     columns = []
     for c in others:
         if len(others) > 1:
-            part = pool[(pool["recipient_class"] != c) & (pool["arm"] != "own")]
+            part = pool[(pool["recipient_class"] != c) & ~pool["arm"].isin(["own", "own_matched"])]
         else:
             part = pool[pool["recipient_class"] == c]
         called = part.groupby("donor")["called"].mean()

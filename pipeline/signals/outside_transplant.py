@@ -12,6 +12,7 @@ from pipeline.signals.donors import compare, evidence
 from pipeline.types import Evidence, Observed
 
 SIGNALS = {"other": "outside_transplant", "matched": "outside_transplant_matched"}  # arm -> name
+OWN = {"other": "own", "matched": "own_matched"}  # arm -> the same done within the donor's class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class OutsideTransplant:
     def _evidence(
         self, k: str, arm: str, observed: Observed, trials: pd.DataFrame, rng: np.random.Generator
     ) -> Evidence:
-        own = trials["arm"] == "own"  # two classes need them, for want of a third
+        own = trials["arm"] == OWN[arm]  # two classes need them, for want of a third
         found = compare(
             trials[(trials["arm"] == arm) | own],
             k,

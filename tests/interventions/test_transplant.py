@@ -91,3 +91,29 @@ def test_the_recipients_object_lands_in_the_donors_box_and_the_rest_is_the_donor
 def test_donors_are_needed() -> None:
     with pytest.raises(ValueError, match="`donors` are needed"):
         OutsideTransplant(**SETTINGS).edit(None, None, "other")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("classes", "arms"), [(2, {"other", "own", "matched", "own_matched"}), (3, {"other", "own", "matched"})]
+)
+def test_matching_is_done_to_both_sides_of_a_comparison(classes: int, arms: set[str]) -> None:
+    """With two classes the donors' own class is the neutral one: unmatched, it would be compared with matched ones."""
+    plan = OutsideTransplant(**(SETTINGS | {"matched": True})).plan(_table(6, classes), np.random.default_rng(0))
+    assert set(plan["arm"]) == arms
+
+
+def test_matched_objects_take_the_surroundings_brightness() -> None:
+    dark, bright = torch.full((1, 3, 32, 32), 0.2), torch.full((1, 3, 32, 32), 0.8)
+    dark[:, :, 10:20, 10:20] += 0.1
+    none = torch.zeros(1, 32, 32, dtype=torch.bool)
+    box = (torch.tensor([[10.0, 10.0, 20.0, 20.0]]),)
+
+    def batch(images: torch.Tensor) -> Batch:
+        return Batch(
+            ids=("a",), images=images, labels=torch.zeros(1, dtype=torch.long), inside=none, others=none, boxes=box
+        )
+
+    edit = OutsideTransplant(**(SETTINGS | {"matched": True, "margin_px": 0, "margin_fraction": 0.0})).edit
+    plain, matched = (edit(batch(dark), batch(bright), arm)[0, 0, 15, 15] for arm in ("other", "matched"))
+    assert plain == pytest.approx(0.3, abs=0.02)
+    assert matched > 0.8

@@ -10,9 +10,11 @@ from typing import ClassVar
 import pandas as pd
 
 from pipeline.report import charts
-from pipeline.report.reading import FLAGGED, class_rows, class_verdicts, pictures_of
+from pipeline.report.reading import FLAGGED, all_evidence, class_rows, class_verdicts, detail, pictures_of
 from pipeline.report.render import percent, render, words
-from pipeline.types import Findings, Results, Verdict
+from pipeline.types import Evidence, Findings, Results, Verdict
+
+OWN_TABLE = ("targeted", "companions")  # whose arms are not comparable class by class; they have tables of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +43,28 @@ class InterventionsSection:
             "tables": [
                 _table(name, trials, shown)
                 for name, trials in class_rows(findings.observed.trials, "intervention").items()
+                if name not in OWN_TABLE
+            ],
+            "targeted": [
+                _targeted(e) for e in all_evidence(findings) if e.signal == "targeted" and e.class_name in shown
             ],
             "examples": _examples(pictures_of(results, findings), before, verdicts[: self.examples]),
             "rest": len(ranked) - len(shown),
         }
+
+
+def _targeted(e: Evidence) -> dict[str, object]:
+    """C1 on one class: what moving its place does to other images, and taking it away to its own."""
+    rates = ("flipped", "flipped_low", "flipped_high", "flipped_neutral", "flipped_elsewhere", "lost", "lost_own")
+    place = str(e.details["place"]) if "place" in e.details else "each image's own peak"
+    pixels = detail(e, "pixels")
+    return {
+        "class": e.class_name,
+        "place": place,
+        "pixels": None if math.isnan(pixels) else round(pixels),
+        "tried": not math.isnan(e.estimate),
+        **{r: detail(e, r) for r in rates},
+    }
 
 
 def _table(name: str, trials: pd.DataFrame, shown: list[str]) -> dict[str, object]:

@@ -1,0 +1,129 @@
+"""The sections about the evidence: error rates, spike-in, data, company, groups; with numbers that they were given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.passes.spike import COLUMNS
+from pipeline.report.sections.clusters import ClustersSection
+from pipeline.report.sections.companions import CompanionsSection
+from pipeline.report.sections.data_probe import DataProbeSection
+from pipeline.report.sections.error_rates import ErrorRatesSection, nearest
+from pipeline.report.sections.spike_in import SpikeInSection, detection_cells
+from pipeline.types import Evidence, Results
+from tests.report.markup import parse
+
+BAD = "<script>alert(1)</script>"
+
+
+def lead(signal: str, estimate: float, p: float = float("nan"), **details: float | str) -> Evidence:
+    return Evidence(
+        signal=signal,
+        class_name=BAD,
+        estimate=estimate,
+        low=estimate - 0.1,
+        high=estimate + 0.1,
+        unit="share",
+        p_value=p,
+        n=50,
+        n_others=50,
+        detectable=float("nan"),
+        decides=False,
+        version=1,
+        details=details,
+    )
+
+
+def with_evidence(results: Results, *evidence: Evidence) -> Results:
+    return replace(results, findings=(replace(results.findings[0], evidence=evidence),))
+
+
+def spikes(rows: list[tuple[float, float, bool]]) -> pd.DataFrame:
+    made = [("star", "top left", s, p, 5, 100, 0.4, "SHORTCUT" if d else "CLEAR", d, 1.0) for s, p, d in rows]
+    return pd.DataFrame(made, columns=COLUMNS)
+
+
+def test_the_row_of_the_nearest_smaller_number_of_images_applies() -> None:
+    assert nearest([40, 150], 100) == 40
+    assert nearest([40, 150], 150) == 150
+    assert nearest([40, 150], 20) is None
+
+
+def test_error_rates_come_from_the_table_that_was_named(realistic: Results, tmp_path: Path) -> None:
+    rate = {"measure": "false alarms, clean", "value": 0.025, "low": 0.001, "high": 0.132, "n": 40, "target": ""}
+    row = {
+        "n": 10,
+        "low_reliance": 0.5,
+        "high_reliance": 0.7,
+        "models": 20,
+        "detected": 0.85,
+        "noticed": 0.9,
+        "rate_low": 0.62,
+        "rate_high": 0.97,
+    }
+    file = tmp_path / "rates.json"
+    file.write_text(json.dumps({"models": 60, "planted": 20, "rates": [rate], "detection": [row]}))
+    text = parse(ErrorRatesSection(table=str(file))(realistic)).words
+    assert "60 small image classifiers" in text
+    assert "2.5" in text
+    assert "85" in text
+
+
+def test_the_packaged_table_is_read(realistic: Results) -> None:
+    assert "false alarms, clean" in parse(ErrorRatesSection(table=None)(realistic)).words
+
+
+def test_the_limit_of_detection_is_the_rarest_mark_always_found(realistic: Results) -> None:
+    trials = spikes([(2, 0.5, True), (2, 0.5, True), (1, 0.2, True), (1, 0.2, False), (4, 0.2, True), (2, 1.0, True)])
+    text = parse(SpikeInSection()(replace(realistic, spikes=trials))).words
+    assert "adds 4 to the logit in 20\u202f% of the images" in text
+    assert "1 of 1 trials" in text
+    cells = {(c["strength"], c["prevalence"]): c for c in detection_cells(trials)}
+    assert cells[2.0, 0.5]["at_least"] == pytest.approx(0.05**0.5)  # exact bound after n of n
+    assert "Not asked for" in SpikeInSection()(realistic)
+
+
+def test_the_data_section_says_that_it_is_about_the_data(realistic: Results) -> None:
+    telling = lead(
+        "data_probe",
+        0.9,
+        0.002,
+        property_auroc=0.88,
+        property_words="brighter",
+        most_typical=BAD,
+        least_typical="b",
+    )
+    html = DataProbeSection(limit=10, alpha=0.01)(with_evidence(realistic, telling))
+    assert "its images are brighter" in parse(html).words
+    assert BAD not in html
+    assert "do not tell the classes apart" in DataProbeSection(limit=10, alpha=0.001)(with_evidence(realistic, telling))
+
+
+def test_company_and_groups_escape_what_data_call_them(realistic: Results) -> None:
+    company = lead(
+        f"companions:{BAD}",
+        0.5,
+        category=BAD,
+        changed=0.63,
+        changed_elsewhere=0.08,
+        attribution_share=0.2,
+        area_share=0.1,
+    )
+    html = CompanionsSection(limit=5)(with_evidence(realistic, company))
+    assert BAD not in html
+    assert "63\u202f% of the images" in parse(html).words
+    grid = " ".join(["0.01"] * 64)
+    groups = {
+        f"{k}:{i}": v
+        for i in (0, 1)
+        for k, v in (("size", 20.0), ("outside_share", 0.4), ("exemplars", BAD), ("mean_map", grid))
+    }
+    html = ClustersSection(limit=5)(with_evidence(realistic, lead("attribution_clusters", 2.0, eigengap=0.4, **groups)))
+    assert BAD not in html
+    assert html.count("<svg") == 2
+    assert "explained alike" in ClustersSection(limit=5)(with_evidence(realistic, lead("attribution_clusters", 1.0)))

@@ -91,7 +91,8 @@ def _carry_out(config: DictConfig) -> int:
 
 
 def _calibrate(calibration: Calibration) -> int:
-    files = calibration()
+    calibration()
+    files = sorted(Path(calibration.folder, "cases").glob("*.json"))  # of other plans too, run into the same folder
     for line in write_rates(read(files), calibration.judge, Path(calibration.folder)):
         print(line)
     print(f"tables and figure: {calibration.folder}", flush=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.stats import detectable_difference, median_difference, permutation_p
-from pipeline.signals.groups import Draws, choose_others, excess_with_interval
+from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
 from pipeline.types import Evidence, Observed
 
 
@@ -42,7 +42,15 @@ class BackgroundGap:
         labels = np.array([group[c] for c in table["donor_class"]], np.int64)
         n, n_others = int((labels == 0).sum()), int((labels > 0).sum())
         if n < 2 or not others:
-            return _undefined(k, n, n_others, self.version)
+            return undefined(
+                "background_gap",
+                k,
+                "nothing to compare with",
+                unit="share of its objects",
+                version=self.version,
+                n=n,
+                n_others=n_others,
+            )
         values = np.repeat(table["called"].to_numpy(float)[:, None], len(others), axis=1)
         arranged = Draws.of(labels, self.draws, rng)
         rate = float(values[labels == 0, 0].mean())
@@ -64,22 +72,3 @@ class BackgroundGap:
             version=self.version,
             details={"at_home": rate, "elsewhere": elsewhere, "drop": 1 - elsewhere, "n_other_classes": len(others)},
         )
-
-
-def _undefined(k: str, n: int, n_others: int, version: int) -> Evidence:
-    nan = float("nan")
-    return Evidence(
-        signal="background_gap",
-        class_name=k,
-        estimate=nan,
-        low=nan,
-        high=nan,
-        unit="share of its objects",
-        p_value=nan,
-        n=n,
-        n_others=n_others,
-        detectable=nan,
-        decides=True,
-        version=version,
-        details={"undefined": "nothing to compare with"},
-    )

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from pipeline.core.stats import Floats, detectable_difference, median_difference, permutation_p
-from pipeline.signals.groups import Draws, choose_others, excess_with_interval
+from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
 from pipeline.types import Evidence
 
 
@@ -90,9 +90,8 @@ def evidence(
     details: Mapping[str, float | str] | None = None,
 ) -> Evidence:
     """A comparison as the evidence of a signal for class k."""
-    own: dict[str, float | str] = {"flipped": found.rate, "flipped_neutral": found.base}
     if found.undefined:
-        own = {"undefined": found.undefined}
+        return undefined(signal, k, found.undefined, unit=unit, version=version, n=found.n, n_others=found.n_others)
     per_class = found.n_others // max(found.n_classes, 1)
     return Evidence(
         signal=signal,
@@ -104,12 +103,16 @@ def evidence(
         p_value=found.p,
         n=found.n,
         n_others=found.n_others,
-        detectable=float("nan") if found.undefined else detectable_difference(found.base, found.n, per_class, alpha),
+        detectable=detectable_difference(found.base, found.n, per_class, alpha),
         decides=True,
         version=version,
-        details={**own, "n_other_classes": found.n_classes, "n_undefined": found.n_undefined, **(details or {})}
-        if not found.undefined
-        else own,
+        details={
+            "flipped": found.rate,
+            "flipped_neutral": found.base,
+            "n_other_classes": found.n_classes,
+            "n_undefined": found.n_undefined,
+            **(details or {}),
+        },
     )
 
 

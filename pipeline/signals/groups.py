@@ -17,6 +17,7 @@ from pipeline.core.stats import (
     percentile_interval,
     permutations,
 )
+from pipeline.types import Evidence
 
 CHUNK = 64  # arrangements at once: bounds the memory of the draws
 
@@ -97,3 +98,25 @@ def choose_others(classes: Sequence[str], k: str, most: int, rng: np.random.Gene
     if len(others) <= most:
         return others
     return [others[i] for i in sorted(rng.choice(len(others), most, replace=False))]
+
+
+def undefined(
+    signal: str, k: str, why: str, *, unit: str, version: int, n: int = 0, n_others: int = 0, decides: bool = True
+) -> Evidence:
+    """A signal that has nothing to say on class k, with the reason."""
+    nan = float("nan")
+    return Evidence(
+        signal=signal,
+        class_name=k,
+        estimate=nan,
+        low=nan,
+        high=nan,
+        unit=unit,
+        p_value=nan,
+        n=n,
+        n_others=n_others,
+        detectable=nan,
+        decides=decides,
+        version=version,
+        details={"undefined": why},
+    )

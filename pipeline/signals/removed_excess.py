@@ -16,7 +16,7 @@ from pipeline.core.stats import (
     permutation_p,
     wins,
 )
-from pipeline.signals.groups import Draws, choose_others, excess_with_interval
+from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
 from pipeline.types import Evidence, Observed
 
 
@@ -49,7 +49,10 @@ class RemovedExcess:
         ids, labels = self._items(k, others, images, rng)
         n, n_others = int((labels == 0).sum()), int((labels > 0).sum())
         if not fills or not others or n < 2:
-            return _undefined(k, n, n_others, "not run" if not fills else "nothing to compare with")
+            why = "not run" if not fills else "nothing to compare with"
+            return undefined(
+                "removed_excess", k, why, unit="share of images", version=self.version, n=n, n_others=n_others
+            )
         draws = Draws.of(labels, self.draws, rng)
         per_fill = {arm: self._fill(k, table.loc[ids], draws) for arm, table in fills.items()}
         weakest = min(per_fill.values(), key=lambda f: f["excess"])
@@ -109,22 +112,3 @@ def _usable(k: str, images: pd.DataFrame, fills: Mapping[str, pd.DataFrame]) -> 
     for table in fills.values():
         images = images[images["id"].isin(table.index[table[f"log_odds:{k}"].notna()])]
     return images
-
-
-def _undefined(k: str, n: int, n_others: int, why: str) -> Evidence:
-    nan = float("nan")
-    return Evidence(
-        signal="removed_excess",
-        class_name=k,
-        estimate=nan,
-        low=nan,
-        high=nan,
-        unit="share of images",
-        p_value=nan,
-        n=n,
-        n_others=n_others,
-        detectable=nan,
-        decides=True,
-        version=RemovedExcess.version,
-        details={"undefined": why},
-    )

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from pipeline.core.stats import detectable_difference, permutation_p, permutations
 from pipeline.signals.attribution_lead import place as place_in_words
-from pipeline.signals.groups import rate_interval
+from pipeline.signals.groups import rate_interval, undefined
 from pipeline.types import Evidence, Observed
 
 CANDIDATES = {"in": "in_neutral", "peak": "peak_neutral"}  # arm -> its control
@@ -58,7 +58,8 @@ class Targeted:
     def _evidence(self, k: str, trials: pd.DataFrame, observed: Observed, rng: np.random.Generator) -> Evidence:
         found = list(self._candidates(k, trials, observed, rng))
         if not found:
-            return _undefined(k, self.version)
+            why = "no place to test: no maps, or objects everywhere"
+            return undefined("targeted", k, why, unit="share of recipients", version=self.version)
         # A hotspot says where; peaks must be clearly better to be preferred.
         best = min(found, key=lambda c: (c.p, -c.estimate - 0.1 * (c.arm == "in")))
         base = float(best.details["flipped_neutral"])
@@ -180,22 +181,3 @@ def _iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     both = max(across, 0) * max(down, 0)
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
-
-
-def _undefined(k: str, version: int) -> Evidence:
-    nan = float("nan")
-    return Evidence(
-        signal="targeted",
-        class_name=k,
-        estimate=nan,
-        low=nan,
-        high=nan,
-        unit="share of recipients",
-        p_value=nan,
-        n=0,
-        n_others=0,
-        detectable=nan,
-        decides=True,
-        version=version,
-        details={"undefined": "no place to test: no maps, or objects everywhere"},
-    )

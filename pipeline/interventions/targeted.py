@@ -90,7 +90,7 @@ class TargetedExchange:
             other_donor = table.neutral(neutral, recipient, rng)
             if other_donor is not None:
                 yield recipient, other_donor, "in_neutral", k, place, spot
-            other_place = table.elsewhere(donor, place, rng)
+            other_place = table.elsewhere(donor, recipient, place, rng)
             if other_place is not None:
                 yield recipient, donor, "elsewhere", k, other_place, spot
 
@@ -128,8 +128,8 @@ class TargetedExchange:
             taking = rng.permutation(others)[: self.max_trials]
             for recipient, donor in zip(taking, _dealt(giving, len(taking), rng), strict=False):
                 place = table.peak[donor]
-                neutral_clash = arm == "peak_neutral" and table.label[donor] == table.label[recipient]
-                if neutral_clash and len(table.classes) > 2:
+                clash = table.label[donor] == table.label[recipient] and len(table.classes) > 2
+                if donor == recipient or (arm == "peak_neutral" and clash):
                     continue
                 if table.covered(np.array([recipient]), place)[0] <= 0.25:
                     yield recipient, donor, arm, k, place, -1
@@ -194,15 +194,16 @@ class _Table:
             away &= self.label[givers] != self.label[recipient]
         return int(rng.choice(givers[away])) if away.any() else None
 
-    def elsewhere(self, donor: int, place: Box, rng: np.random.Generator) -> Box | None:
-        """A place of the same size that touches neither the first one nor the donor's object."""
+    def elsewhere(self, donor: int, recipient: int, place: Box, rng: np.random.Generator) -> Box | None:
+        """A place of the same size apart from the first one, as far from both objects as that had to be."""
         x0, y0, x1, y1 = place
         width, height = int(x1 - x0), int(y1 - y0)
         for _ in range(TRIES):
             x, y = rng.integers(0, self.frame[1] - width + 1), rng.integers(0, self.frame[0] - height + 1)
             apart = x + width <= x0 or x >= x1 or y + height <= y0 or y >= y1
             other = (float(x), float(y), float(x + width), float(y + height))
-            if apart and self.free(np.array([donor]), other)[0]:
+            spared = self.free(np.array([donor]), other)[0] and self.covered(np.array([recipient]), other)[0] <= 0.25
+            if apart and spared:
                 return other
         return None
 

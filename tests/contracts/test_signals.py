@@ -96,6 +96,20 @@ def test_the_guilty_class_is_told_from_the_others(signal_file: Path, seen: Obser
     assert all(e.estimate < 0.2 for e in found if e.class_name != GUILTY)
 
 
+def test_colour_matched_transplants_are_weighed_where_they_were_made(seen: Observed) -> None:
+    file = next(f for f in FILES if f.stem == "outside_transplant")
+    plain = seen.trials[~seen.trials["arm"].isin(["matched", "own_matched"])]
+    other = plain[(plain["intervention"] == "outside_transplant") & (plain["arm"] == "other")]
+    found = weighed(file, dataclasses.replace(seen, trials=plain))
+    assert [e.signal for e in found] == ["outside_transplant"] * len(CLASSES)
+    matched = pd.concat([plain, other.assign(arm="matched")])
+    found = weighed(file, dataclasses.replace(seen, trials=matched))
+    assert [(e.signal, e.class_name) for e in found] == [
+        (name, c) for name in ("outside_transplant", "outside_transplant_matched") for c in CLASSES
+    ]
+    assert all(np.isfinite(e.p_value) for e in found)
+
+
 def test_nothing_to_go_on_is_undefined_with_a_reason(signal_file: Path, seen: Observed) -> None:
     if signal_file.stem == "data_probe":
         pytest.skip("about the images, which are always there")

@@ -54,5 +54,29 @@ def test_a_second_hotspot_does_not_touch_the_first_and_must_stand_out_too() -> N
     assert len(hotspots(contrast, SIDES, 2, 0.5)) == 1
 
 
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 0.8]))
+def test_hotspots_come_in_order_apart_and_not_far_below_the_first(seed: int, least: float) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = (int(side) for side in rng.integers(8, 24, 2))
+    contrast = rng.normal(size=(height, width))
+    found = hotspots(contrast, SIDES, 6, least)
+    scores = [h.score for h in found]
+    assert len(found) <= 6
+    assert scores == sorted(scores, reverse=True)
+    assert all(score > 0 and score >= least * scores[0] for score in scores)
+    for i, (x0, y0, x1, y1) in enumerate(h.box for h in found):
+        assert 0 <= x0 < x1 <= width
+        assert 0 <= y0 < y1 <= height
+        assert contrast[y0:y1, x0:x1].sum() / np.sqrt((y1 - y0) * (x1 - x0)) == pytest.approx(scores[i])
+        assert all(iou((x0, y0, x1, y1), h.box) == 0 for h in found[:i])
+
+
+def test_the_map_is_left_as_it_was() -> None:
+    contrast = np.random.default_rng(0).normal(size=(20, 20))
+    before = contrast.copy()
+    hotspots(contrast, SIDES, 3, 0.5)
+    assert np.array_equal(contrast, before)
+
+
 def test_nothing_stands_out_of_nothing() -> None:
     assert hotspots(np.zeros((20, 20)), SIDES, 2, 0.5) == []

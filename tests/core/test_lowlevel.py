@@ -1,7 +1,9 @@
 """Low-level transfers against closed forms: what is measured on the result is what the donor had."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import correlate1d, gaussian_filter
 
 from pipeline.core.lowlevel import (
     GAIN,
@@ -51,6 +53,41 @@ def test_bands_sum_to_the_picture() -> None:
     assert torch.allclose(torch.stack(bands).sum(dim=0) + rest, PICTURES)
 
 
+def test_bands_are_differences_of_binomial_blurs_an_octave_apart() -> None:
+    current = PICTURES.numpy()
+    for level, band in enumerate(_bands(PICTURES)[0]):
+        taps = np.zeros(4 * 2**level + 1)
+        taps[:: 2**level] = np.array([1, 4, 6, 4, 1]) / 16
+        blurred = current
+        for axis in (2, 3):
+            blurred = correlate1d(blurred, taps, axis=axis, mode="nearest")
+        np.testing.assert_allclose(band.numpy(), current - blurred, atol=1e-12)
+        current = blurred
+
+
+def test_a_blurred_donor_blurs() -> None:
+    blurred = torch.from_numpy(gaussian_filter(DONORS.numpy(), sigma=(0, 0, 0.8, 0.8)))
+    everything = torch.ones_like(KNOWN)
+    finest = [
+        _bands(images)[0][0].std() for images in (PICTURES, match_sharpness(PICTURES, everything, blurred, KNOWN))
+    ]
+    assert finest[1] < 0.6 * finest[0]
+
+
+def test_no_band_is_raised_beyond_the_greatest_gain() -> None:
+    faint = 0.5 + 0.001 * (PICTURES - 0.5)
+    bands, rest = _bands(faint)
+    found = match_sharpness(faint, KNOWN, DONORS, KNOWN)
+    assert torch.allclose(found, rest + GAIN * torch.stack(bands).sum(dim=0))
+
+
+def test_where_nothing_is_known_everything_is_measured() -> None:
+    nothing, everything = torch.zeros_like(KNOWN), torch.ones_like(KNOWN)
+    for match in (match_colour, match_sharpness):
+        found = match(PICTURES, nothing, DONORS, nothing)
+        assert torch.equal(found, match(PICTURES, everything, DONORS, everything))
+
+
 def test_a_soft_donor_softens_and_a_sharp_one_sharpens() -> None:
     fine = lambda images: _bands(images)[0][0].std()  # noqa: E731
     soft = PICTURES.mean(dim=(2, 3), keepdim=True) + 0.2 * (PICTURES - PICTURES.mean(dim=(2, 3), keepdim=True))
@@ -71,6 +108,13 @@ def test_the_ring_is_the_donors_and_the_middle_its_own() -> None:
     assert torch.equal(found[:, :, 2:-2, 2:-2], PICTURES[:, :, 2:-2, 2:-2])
     assert torch.equal(found[:, :, :2], DONORS[:, :, :2])
     assert torch.equal(found[:, :, :, -2:], DONORS[:, :, :, -2:])
+
+
+def test_the_ring_is_measured_on_the_shorter_side() -> None:
+    for shape in ((1, 3, 40, 20), (1, 3, 20, 40)):
+        given = swap_ring(torch.zeros(shape), torch.ones(shape), 0.1)
+        assert given.sum() == 3 * (20 * 40 - 16 * 36)
+    assert swap_ring(torch.zeros(1, 1, 5, 5), torch.ones(1, 1, 5, 5), 0.01).sum() == 16  # one pixel at least
 
 
 def test_the_residual_changes_only_the_outside() -> None:

@@ -40,6 +40,28 @@ def test_every_arm_has_the_same_pairs_and_no_donor_its_own_class() -> None:
     assert len({frozenset(p) for p in pairs.values()}) == 1
 
 
+def test_with_two_classes_donors_of_the_recipients_class_are_the_neutral_ones() -> None:
+    images = table().iloc[:8]
+    plan = LowLevelTransplant(**SETTINGS).plan(images, np.random.default_rng(0))
+    labels = images["class"].to_numpy()
+    made = set(zip(labels[plan["recipient"]], labels[plan["donor"]], strict=True))
+    assert made == {("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")}
+
+
+def test_colour_is_measured_around_the_objects() -> None:
+    rng = torch.Generator().manual_seed(0)
+    recipients = 0.4 + 0.2 * torch.rand(2, 3, 24, 24, generator=rng)
+    donors = 0.3 + 0.1 * torch.rand(2, 3, 24, 24, generator=rng)
+    recipients[:, :, 8:16, 8:16] = 0.5
+    outside = torch.ones(24, 24, dtype=torch.bool)
+    outside[8:16, 8:16] = False
+    found = LowLevelTransplant(**SETTINGS).edit(batch(recipients), batch(donors), "colour")
+    for statistic in (torch.mean, torch.std):
+        assert torch.allclose(
+            statistic(found[:, :, outside], dim=2), statistic(donors[:, :, outside], dim=2), atol=1e-4
+        )
+
+
 @pytest.mark.parametrize("arm", TRANSFERS)
 def test_the_donors_object_gives_nothing(arm: str) -> None:
     rng = torch.Generator().manual_seed(0)

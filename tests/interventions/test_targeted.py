@@ -36,6 +36,13 @@ def table(classes: int = 4, per_class: int = 24) -> pd.DataFrame:
     )
 
 
+def crowded() -> pd.DataFrame:
+    """Objects at the place, near the other corners, and in the middle."""
+    corners = ((23.0, 23.0, 31.0, 31.0), (0.0, 22.0, 8.0, 30.0), (9.0, 2.0, 17.0, 10.0))
+    images = table()
+    return images.assign(boxes=[[corners[i % 3]] for i in range(len(images))])
+
+
 def planned(images: pd.DataFrame, **changed: object) -> pd.DataFrame:
     plan = TargetedExchange(**(SETTINGS | changed)).plan(images, np.random.default_rng(0))  # type: ignore[arg-type]
     recipients, donors = (images.iloc[plan[side]].reset_index(drop=True) for side in ("recipient", "donor"))
@@ -84,11 +91,78 @@ def test_those_give_that_have_attribution_there() -> None:
     assert (giving % 4 == 0).all()
 
 
-def test_two_classes_and_no_hotspots_are_no_error() -> None:
-    assert len(planned(table(classes=2))) > 0
+def test_recipients_whose_object_is_at_the_place_are_spared() -> None:
+    plan = planned(crowded())
+    spared = plan[plan["arm"] != "elsewhere"]
+    assert len(spared) > 100
+    assert not any(_meet(b, p) for b, p in zip(spared["to_boxes"], spared["place"], strict=True))
+
+
+def test_the_margin_and_every_object_count() -> None:
+    """A box that stops short of the place, and a second one beyond it: neither image may give."""
+    images = table()
+    images["boxes"] = [
+        [(13.0, 24.0, 23.0, 30.0)] if i % 3 == 0
+        else [(2.0, 2.0, 8.0, 8.0), (24.0, 24.0, 31.0, 31.0)] if i % 3 == 1
+        else [(2.0, 2.0, 8.0, 8.0)]
+        for i in range(len(images))
+    ]  # fmt: skip
+    plan = planned(images, margin_px=2.0, peaks=False)
+    giving = plan[plan["arm"].isin(["in", "in_neutral", "out", "out_own"])]["donor"].unique()
+    assert len(giving) > 0
+    assert (giving % 3 == 2).all()
+
+
+def test_hotspots_and_trials_are_as_many_as_wanted() -> None:
+    images = table().assign(hotspots=[[SPOT, (24.0, 2.0, 30.0, 8.0)]] * 96)
+    one, two = (planned(images, max_hotspots=n, max_trials=5) for n in (1, 2))
+    assert set(one["spot"]) == {-1, 0}
+    assert set(two["spot"]) == {-1, 0, 1}
+    assert two.groupby(["tested", "to_half", "spot", "arm"]).size().max() == 5
+    assert set(planned(images, max_hotspots=0)["arm"]) == {"peak", "peak_neutral"}
+
+
+def test_the_control_patch_spares_the_recipients_object_too() -> None:
+    plan = planned(crowded()).query("arm == 'elsewhere'")
+    x0, y0, x1, y1 = np.array([b[0] for b in plan["to_boxes"]]).T
+    u0, v0, u1, v1 = np.array(plan["place"].tolist()).T
+    across, down = np.minimum(x1, u1) - np.maximum(x0, u0), np.minimum(y1, v1) - np.maximum(y0, v0)
+    assert (across.clip(min=0) * down.clip(min=0) / 36 <= 0.25).all()
+
+
+def test_nobody_receives_from_itself() -> None:
+    plan = pd.concat([planned(table(classes=2)).query("arm != 'peak_neutral'"), planned(table())])
+    assert (plan["recipient"] != plan["donor"]).all()
+
+
+def test_nobody_receives_its_own_peak() -> None:
+    plan = planned(table(classes=2)).query("arm == 'peak_neutral'")
+    assert (plan["recipient"] != plan["donor"]).all()
+
+
+def test_images_without_a_peak_give_none() -> None:
+    images = table()
+    images["peak"] = [PEAK if i % 3 else None for i in range(len(images))]
+    plan = planned(images)
+    giving = plan[plan["arm"].isin(["peak", "peak_neutral"])]
+    assert set(giving["arm"]) == {"peak", "peak_neutral"}
+    assert (giving["donor"] % 3 > 0).all()
+    assert set(giving["place"]) == {PEAK}
+
+
+def test_of_two_classes_the_recipients_own_is_neutral() -> None:
+    plan = planned(table(classes=2))
+    neutral = plan[plan["arm"].isin(["in_neutral", "peak_neutral"])]
+    assert set(neutral["arm"]) == {"in_neutral", "peak_neutral"}
+    assert (neutral["from_class"] == neutral["to_class"]).all()
+    assert (neutral["from_class"] != neutral["tested"]).all()
+
+
+def test_no_hotspots_are_no_error() -> None:
     bare = table().assign(hotspots=[[]] * 96)
     assert set(planned(bare)["arm"]) == {"peak", "peak_neutral"}
-    assert len(TargetedExchange(**SETTINGS).plan(table().drop(columns="hotspots"), np.random.default_rng(0))) == 0
+    for empty in (table().drop(columns="hotspots"), table().iloc[:0]):
+        assert len(TargetedExchange(**SETTINGS).plan(empty, np.random.default_rng(0))) == 0  # type: ignore[arg-type]
 
 
 def test_exactly_the_place_changes_and_takes_the_donors_pixels() -> None:
@@ -110,3 +184,10 @@ def test_exactly_the_place_changes_and_takes_the_donors_pixels() -> None:
     assert torch.equal(found[:, :, rest], recipients[:, :, rest])
     with pytest.raises(ValueError, match="`donors` and `places`"):
         edit(batch(recipients), batch(donors), "in")
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(ValueError, match="`max_trials` must be 1 or more"):
+        TargetedExchange(**(SETTINGS | {"max_trials": 0}))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`margin_px` must be 0 or more"):
+        TargetedExchange(**(SETTINGS | {"margin_px": -1.0}))  # type: ignore[arg-type]

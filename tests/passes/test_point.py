@@ -60,3 +60,32 @@ def test_a_class_is_contrasted_with_the_others_at_equal_mass() -> None:
     assert found.sum() == pytest.approx(0)
     assert found[0, 0] == pytest.approx(65 / 128 - 1 / 64)
     assert np.abs(contrast(means[:1], 0)[1:, 1:]).max() < 0.02
+
+
+def test_a_class_without_images_in_a_half_proposes_nothing_there() -> None:
+    images = pd.DataFrame({"class": ["a", "a", "b"], "half": [0, 1, 1]}, index=[5, 7, 9])  # b: none in half 0
+    sums = np.full((2, 2, 32, 32), 0.01)
+    sums[:, 0, 2:6, 2:6] = 1.0
+    found = pointed(images, ["a", "b"], {"saliency": sums})["hotspots"]
+    assert found[9] == []
+    assert found[5]
+    assert found[7]
+    assert pointed(images, ["a", "b"], {})["hotspots"].tolist() == [[], [], []]
+
+
+def test_methods_count_equally_whatever_their_scale() -> None:
+    """One method's corner must not drown the other's."""
+    first, second = torch.full((1, 32, 32), 1e-6), torch.full((1, 32, 32), 1e-6)
+    first[:, 1:4, 1:4], second[:, 27:30, 27:30] = 1.0, 1e6
+    none = torch.zeros(1, 32, 32, dtype=torch.bool)
+    small = small_maps([first, second], none)[0]
+    assert small[:3, :3].sum() == pytest.approx(0.5, rel=1e-3)
+    assert small[13:, 13:].sum() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_an_image_without_attribution_has_no_shares_and_does_no_harm() -> None:
+    values = maps()
+    values[0] = 0
+    assert not small_maps([values], INSIDE)[0].any()
+    assert small_maps([values], INSIDE)[1].sum() > 0
+    assert peaks([values], INSIDE).shape == (2, 4)

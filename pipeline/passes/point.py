@@ -41,9 +41,7 @@ def peaks(maps: Sequence[Maps], inside: Masks) -> Tensor:
     size = max(1, round(PEAK_SIDE * min(height, width)))
     if not maps:
         return torch.full((len(inside), 4), torch.nan, device=inside.device, dtype=torch.float64)
-    masses = [positive(m).double() for m in maps]
-    together = torch.stack([(m / m.sum(dim=(1, 2), keepdim=True)).nan_to_num(0, 0, 0) for m in masses]).mean(dim=0)
-    x, y, _ = strongest_window(together, size, size, exclude=_with_halo(inside))
+    x, y, _ = strongest_window(_together(maps).double(), size, size, exclude=_with_halo(inside))
     return torch.stack([x, y, x + size, y + size], dim=1)
 
 
@@ -55,10 +53,15 @@ def small_maps(maps: Sequence[Maps], inside: Masks) -> Tensor:
     shape = (len(inside), GRID, GRID)
     if not maps:
         return torch.zeros(shape, device=inside.device)
-    masses = [positive(m) for m in maps]
-    shares = torch.stack([(m / m.sum(dim=(1, 2), keepdim=True)).nan_to_num(0, 0, 0) for m in masses]).mean(dim=0)
     cells = inside.shape[-2] * inside.shape[-1] / GRID**2
-    return F.adaptive_avg_pool2d(torch.where(inside, 0, shares)[:, None], GRID)[:, 0] * cells
+    return F.adaptive_avg_pool2d(torch.where(inside, 0, _together(maps))[:, None], GRID)[:, 0] * cells
+
+
+def _together(maps: Sequence[Maps]) -> Maps:
+    """The mean of the methods' maps, each with mass 1; a method whose map is empty or undefined does not count."""
+    masses = [positive(m) for m in maps]
+    shares = torch.stack([m / m.sum(dim=(1, 2), keepdim=True) for m in masses])
+    return shares.where(shares.isfinite(), torch.nan).nanmean(dim=0).nan_to_num(0)
 
 
 def _with_halo(inside: Masks) -> Masks:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.stats import detectable_difference, median_difference, permutation_p
+from pipeline.signals.donors import evened
 from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
 from pipeline.types import Evidence, Observed
 
@@ -33,7 +34,8 @@ class BackgroundGap:
         return [self._evidence(k, moved[moved["recipient_class"] == k], observed, rng) for k in observed.classes]
 
     def _evidence(self, k: str, trials: pd.DataFrame, observed: Observed, rng: np.random.Generator) -> Evidence:
-        by_donor = trials.assign(called=(trials["predicted"] == k).astype(float)).groupby("donor")
+        even = evened(trials) if len(observed.classes) == 2 else trials
+        by_donor = even.assign(called=(even["predicted"] == k).astype(float)).groupby("donor")
         table = by_donor.agg(called=("called", "mean"), donor_class=("donor_class", "first"))
         giving = [c for c in observed.classes if (table["donor_class"] == c).any()]
         others = choose_others(giving, k, self.max_other_classes, rng)

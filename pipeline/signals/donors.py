@@ -152,14 +152,14 @@ def _worth(trials: pd.DataFrame, k: str, others: list[str], donors: np.ndarray) 
         else:
             part = pool[pool["recipient_class"] == c]
         called = part.groupby("donor")["called"].mean()
-        even = _evened(part) if len(others) == 1 else part
+        even = evened(part) if len(others) == 1 else part
         ranks = even.groupby("donor")["rank"].mean()
         columns.append(np.stack([called.reindex(donors), ranks.reindex(donors)]))
     called, ranks = np.stack(columns, axis=2)  # (2, n, c)
     return called, ranks
 
 
-def _evened(trials: pd.DataFrame) -> pd.DataFrame:
+def evened(trials: pd.DataFrame) -> pd.DataFrame:
     """As many recipients for every donor.
 
     With two classes, one class's donors give to three recipients and the other's, for control, to one of their own.

@@ -89,3 +89,9 @@ def test_an_image_without_attribution_has_no_shares_and_does_no_harm() -> None:
     assert not small_maps([values], INSIDE)[0].any()
     assert small_maps([values], INSIDE)[1].sum() > 0
     assert peaks([values], INSIDE).shape == (2, 4)
+
+
+def test_a_method_without_a_map_does_not_halve_the_others() -> None:
+    empty = torch.zeros_like(maps())
+    assert torch.allclose(small_maps([maps(), empty], INSIDE), small_maps([maps()], INSIDE))
+    assert torch.equal(peaks([empty, maps()], INSIDE), peaks([maps()], INSIDE))

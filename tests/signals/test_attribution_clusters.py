@@ -1,5 +1,7 @@
 """SpRAy: planted groups are found, one group stays one, and the table describes them."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 from pipeline.signals.attribution_clusters import AttributionClusters, spectral_clusters
 from pipeline.types import Observed
 
-SETTINGS = {"max_clusters": 6, "neighbours": 8, "gap": 0.15, "min_images": 20, "max_images": 400, "exemplars": 3}
+CLUSTERING = {"neighbours": 5, "neighbour_share": 0.1, "most_cut": 0.03}
+SETTINGS = {"max_clusters": 6, **CLUSTERING, "min_images": 20, "max_images": 400, "exemplars": 3}
 
 
 def small_maps(rng: np.random.Generator, n: int, cornered: int) -> np.ndarray:
@@ -33,20 +36,46 @@ def test_a_fifth_of_the_images_with_a_mark_are_found() -> None:
     right = []
     for seed in range(8):
         maps = small_maps(np.random.default_rng(seed), 80, 16)
-        labels, _ = spectral_clusters(np.sqrt(maps.reshape(80, -1)), 6, 8, 0.15, 0)
+        labels, _ = spectral_clusters(np.sqrt(maps.reshape(80, -1)), 6, **CLUSTERING, seed=0)
         own, rest = labels[:16], labels[16:]
         right.append(not set(own) & set(rest))
     assert sum(right) >= 7
 
 
-@pytest.mark.parametrize("n", [30, 100])
-def test_one_group_stays_one(n: int) -> None:
+def wandering(rng: np.random.Generator, n: int) -> np.ndarray:
+    """(n, 16, 16): one blob that lies elsewhere in every map."""
+    y, x = rng.normal(8, 2, (2, n, 1, 1))
+    ys, xs = np.mgrid[:16, :16]
+    return small_maps(rng, n, 0) + 0.01 * np.exp(-((ys - y) ** 2 + (xs - x) ** 2) / 6)
+
+
+@pytest.mark.parametrize("made", [lambda rng, n: small_maps(rng, n, 0), wandering], ids=["noise", "blob"])
+@pytest.mark.parametrize("n", [25, 50, 100])
+def test_one_group_stays_one(n: int, made: Callable[[np.random.Generator, int], np.ndarray]) -> None:
     counts = []
     for seed in range(12):
-        maps = small_maps(np.random.default_rng(seed), n, 0)
-        labels, _ = spectral_clusters(np.sqrt(maps.reshape(n, -1)), 6, 8, 0.15, 0)
+        maps = made(np.random.default_rng(seed), n)
+        labels, _ = spectral_clusters(np.sqrt(maps.reshape(n, -1)), 6, **CLUSTERING, seed=0)
         counts.append(labels.max() + 1)
     assert np.mean(np.array(counts) == 1) >= 0.9
+
+
+def test_two_places_are_two_groups() -> None:
+    right = []
+    for seed in range(8):
+        maps = small_maps(np.random.default_rng(seed), 50, 25)
+        maps[25:, 6:9, 6:9] += 0.03
+        labels, ratio = spectral_clusters(np.sqrt(maps.reshape(50, -1)), 6, **CLUSTERING, seed=0)
+        right.append(labels.max() == 1 and not set(labels[:25]) & set(labels[25:]) and ratio > 2)
+    assert sum(right) >= 7
+
+
+def test_images_without_attribution_outside_are_left_out() -> None:
+    maps = small_maps(np.random.default_rng(0), 60, 15)
+    maps[[20, 30]] = 0
+    (found,) = AttributionClusters(**SETTINGS)(observed(maps), np.random.default_rng(0))
+    assert found.n == 58
+    assert found.estimate == 2
 
 
 def test_groups_are_described_by_images_that_belong_to_them() -> None:

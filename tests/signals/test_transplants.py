@@ -121,7 +121,6 @@ def test_the_gap_is_calibrated_with_donors_that_differ() -> None:
     assert np.mean(np.array(p) <= 0.05) <= 0.09
 
 
-@pytest.mark.xfail(reason="of two classes, one's donors have three trials each and the other's one", strict=True)
 def test_the_gap_is_calibrated_with_two_classes_of_unequal_size() -> None:
     p = []
     for s in range(100):

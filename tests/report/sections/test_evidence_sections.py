@@ -123,7 +123,9 @@ def test_company_and_groups_escape_what_data_call_them(realistic: Results) -> No
         for i in (0, 1)
         for k, v in (("size", 20.0), ("outside_share", 0.4), ("exemplars", BAD), ("mean_map", grid))
     }
-    html = ClustersSection(limit=5)(with_evidence(realistic, lead("attribution_clusters", 2.0, eigengap=0.4, **groups)))
+    html = ClustersSection(limit=5)(
+        with_evidence(realistic, lead("attribution_clusters", 2.0, eigenvalue_ratio=4.0, **groups))
+    )
     assert BAD not in html
     assert html.count("<svg") == 2
     assert "explained alike" in ClustersSection(limit=5)(with_evidence(realistic, lead("attribution_clusters", 1.0)))

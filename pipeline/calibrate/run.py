@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from pipeline.calibrate.cases import Case, Plan
 from pipeline.calibrate.measure import Tools, measure
+from pipeline.core.allocator import keep_freed_memory
 from pipeline.judge import Judge
 from pipeline.planted.plants import Plant
 from pipeline.types import AuditError, Intervention, Method, Metric, Signal
@@ -94,6 +95,7 @@ class Calibration:
 
 def _single_threaded() -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 def _measured(calibration: Calibration, case: Case) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,7 @@ def _digit(label: str, rng: np.random.Generator, split: str) -> Drawn:
     return _bytes(picture + grain), _bytes(ground + grain), alpha > 0
 
 
+@cache
 def _glyphs(digit: int, split: str) -> NDArray[np.float32]:
     """Writers of the training and of the other pictures differ (the set lists them in order)."""
     from sklearn.datasets import load_digits  # here, since only the benchmark needs the set

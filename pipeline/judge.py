@@ -13,9 +13,10 @@ from pipeline.types import Evidence, Observed, State, Verdict
 
 REMOVAL = "removed_excess"
 MOVED = ("outside_transplant", "outside_transplant_matched")  # S1, plain and colour-matched
-TRANSPLANTS = (*MOVED, "low_level", "targeted")  # with S4 and C1: what carries a class from image to image
+KEENEST = "outside_keenest"  # S1 with the donors that say most
+TRANSPLANTS = (*MOVED, KEENEST, "low_level", "targeted")  # with S4 and C1: what carries a class from image to image
 ORDER: tuple[State, ...] = ("SHORTCUT", "CONTEXT", "INCONCLUSIVE", "CLEAR")  # the model is as bad as its worst class
-FORBIDDING = {"too_few_images", "low_accuracy", "fills_disagree", "annotation"}  # guards that leave no verdict
+FORBIDDING = {"too_few_images", "low_accuracy", "annotation"}  # guards that leave no verdict
 UNCLEAR = {"huge_boxes", "seams"}  # guards under which nothing is CLEAR: the tests could not have seen much
 
 
@@ -23,9 +24,10 @@ UNCLEAR = {"huge_boxes", "seams"}  # guards under which nothing is CLEAR: the te
 class Judge:
     """The rules of the verdict; every threshold is a field, and its value with its source stands in conf/judge/.
 
-    Per class, S2 (object removed) fires when its q-value, p-value, effect and lower bound all pass: CONTEXT. SHORTCUT
-    when the class also transplants: S1, S4 or C1 fires. A large transplanted effect needs only a hint from S2, and a
-    place that carries the class by itself (C1) none: marks on few of the images hardly show without their objects.
+    Per class, CONTEXT when S2 (object removed) fires: q-value, p-value, effect and lower bound all pass. SHORTCUT when
+    something carries the class from image to image: the keenest donors' surroundings (S1), the place that attribution
+    points to (C1), a low-level property that leaves colours alone (S4), or, where S2 fires too, a large part of all
+    donors (S1). What two classes share in unequal parts moves the mean of all donors, and S2, but not the keenest.
     CLEAR is an equivalence claim: the intervals of S2 and S1 end below `delta`, and nothing else speaks. Else
     INCONCLUSIVE. Guards name what forbids a verdict.
     """
@@ -34,14 +36,13 @@ class Judge:
     removal_p: float
     removal_gate: dict[int, float]  # images of the class -> smallest effect that counts; between them linear in log n
     removal_floor: float  # that the interval's lower end must exceed
-    hint_p: float  # of S2, where a transplant is large
     transplant_p: float  # of one transplant; those of a class together (Simes) must also pass `q`
-    transplant_gate: float  # where removal fires
-    transplant_share: float  # of the removal's effect that a transplant must reach, too
-    low_level_alone: Sequence[str]  # arms of S4 that need no agreement from S1
-    large_transplant: float  # where removal only hints
-    large_floor: float  # that the lower end of a large transplant's interval must exceed
-    targeted_gate: float  # where only the place itself speaks
+    mean_gate: float  # share of recipients that all donors together must turn, where removal fires too
+    keenest_gate: float  # that the keenest donors must turn
+    keenest_floor: float  # that the lower end of the interval must exceed
+    low_level_alone: Sequence[str]  # arms of S4 that accuse
+    low_level_gate: float
+    targeted_gate: float
     targeted_floor: float
     delta: float  # CLEAR: no effect above this
     min_images: int
@@ -79,7 +80,7 @@ class Judge:
         for i, c in enumerate(classes):
             for signal, e in seen[c].items():
                 q = removal[i] if signal == REMOVAL else together[i] if signal in TRANSPLANTS else float("nan")
-                gate = self._gate(e.n) if signal == REMOVAL else self.transplant_gate
+                gate = self._gate(e.n) if signal == REMOVAL else self._transplant_gate(signal)
                 seen[c][signal] = replace(e, details={**e.details, "q": float(q), "gate": gate})
         return seen
 
@@ -88,15 +89,19 @@ class Judge:
         sizes = sorted(self.removal_gate)
         return float(np.interp(np.log(max(n, 1)), np.log(sizes), [self.removal_gate[s] for s in sizes]))
 
+    def _transplant_gate(self, signal: str) -> float:
+        gates = {KEENEST: self.keenest_gate, "low_level": self.low_level_gate, "targeted": self.targeted_gate}
+        return gates.get(signal, self.mean_gate)
+
     def _speaks(self, own: Mapping[str, Evidence]) -> str:
         """What the evidence says before guards: the signal that makes it a SHORTCUT, "context", or "" for neither."""
         removal = own.get(REMOVAL)
         if removal is None or not np.isfinite(removal.estimate):
             return ""
         fired = self._removal_fires(removal)
-        moved = [own[s] for s in TRANSPLANTS if s in own and self._transplant_fires(own[s], own, fired)]
+        moved = [own[s] for s in TRANSPLANTS if s in own and self._transplant_fires(own[s], fired)]
         if moved:
-            return max(moved, key=lambda e: e.estimate).signal
+            return max(moved, key=lambda e: (e.signal in MOVED, e.estimate)).signal  # the plainest that holds
         return "context" if fired else ""
 
     def _hints(self, e: Evidence) -> bool:
@@ -111,25 +116,18 @@ class Judge:
             and e.low > self.removal_floor
         )
 
-    def _transplant_fires(self, e: Evidence, own: Mapping[str, Evidence], removal_fired: bool) -> bool:
-        removal = own[REMOVAL]
+    def _transplant_fires(self, e: Evidence, removal_fired: bool) -> bool:
         if not (e.p_value <= self.transplant_p and float(e.details["q"]) <= self.q):
             return False
-        if e.signal == "low_level" and e.details.get("arm") not in self.low_level_alone:
-            # Colour and spectrum change the object too, and then the weakest context breaks the tie.
-            moved = [own[s] for s in MOVED if s in own]
-            if not any(m.p_value <= self.hint_p and self._weighs(m, removal) for m in moved):
-                return False
-        if removal_fired:
-            return self._weighs(e, removal)
-        large = e.estimate >= self.large_transplant and e.low > self.large_floor
-        if large and removal.p_value <= self.hint_p and removal.estimate > 0:
-            return True
-        return e.signal == "targeted" and e.estimate >= self.targeted_gate and e.low > self.targeted_floor
-
-    def _weighs(self, e: Evidence, removal: Evidence) -> bool:
-        """What removal shows also counts when the object is there, by more than breaking ties."""
-        return e.estimate >= max(self.transplant_gate, self.transplant_share * removal.estimate)
+        if e.estimate < self._transplant_gate(e.signal):
+            return False
+        if e.signal == KEENEST:
+            return e.low > self.keenest_floor
+        if e.signal == "targeted":
+            return e.low > self.targeted_floor
+        if e.signal == "low_level":
+            return e.details.get("arm") in self.low_level_alone
+        return removal_fired
 
     def _class_state(
         self,
@@ -140,7 +138,7 @@ class Judge:
         leads: Sequence[Evidence],
         n_classes: int,
     ) -> tuple[State, str]:
-        if set(guards) & FORBIDDING:
+        if set(guards) & FORBIDDING or (speaks in ("", "context") and "fills_disagree" in guards):
             return "INCONCLUSIVE", inconclusive(c, guards, own[REMOVAL])
         if speaks == "context":
             return "CONTEXT", context(c, own, leads)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.types import Evidence, State, Verdict
 
 OUTSIDE = ("outside_transplant", "outside_transplant_matched")
+KEENEST = "outside_keenest"
 NOTABLE = 0.05  # effects below this are not worth a clause
 
 # Why a verdict was withheld, by the guard that spoke first.
@@ -29,8 +30,10 @@ def shortcut(c: str, own: Mapping[str, Evidence], speaks: str, leads: Sequence[E
     """What carries the class from image to image; `speaks` is the transplant with the largest effect."""
     removal = own["removed_excess"]
     parts = [_removal(c, removal)] if removal.estimate >= NOTABLE else []
+    if speaks == KEENEST:
+        parts.append(_keenest(c, own[KEENEST]))
     outside = max((own[s] for s in OUTSIDE if s in own), key=lambda e: _number(e.estimate), default=None)
-    if speaks in OUTSIDE or (outside is not None and outside.estimate >= NOTABLE):
+    if speaks in OUTSIDE or (speaks != KEENEST and outside is not None and outside.estimate >= NOTABLE):
         parts.append(_outside(c, own[speaks] if speaks in OUTSIDE else outside))  # type: ignore[arg-type]
     targeted = own.get("targeted")
     confirmed = targeted is not None and targeted.estimate >= NOTABLE and "place" in targeted.details
@@ -99,6 +102,14 @@ def _outside(c: str, e: Evidence) -> str:
     return (
         f"{_percent(e.details['flipped'])} of other objects are called {c!r} on the surroundings of {c!r} images "
         f"({_percent(e.details['flipped_neutral'])} on neutral ones)"
+    )
+
+
+def _keenest(c: str, e: Evidence) -> str:
+    return (
+        f"on the surroundings that say {c!r} most ({_percent(e.details['share'])} of its images) "
+        f"{_percent(e.details['flipped'])} of other objects are called {c!r} "
+        f"({_percent(e.details['flipped_neutral'])} on those of other classes that do)"
     )
 
 

@@ -12,11 +12,12 @@ from scipy.stats import binomtest, mannwhitneyu
 
 from pipeline.calibrate.cases import DEGRADED, HARMLESS
 from pipeline.calibrate.judging import Measured, judged
-from pipeline.judge import MOVED, REMOVAL, Judge
+from pipeline.judge import REMOVAL, TRANSPLANTS, Judge
 from pipeline.types import Verdict
 
 STRONG, MODERATE, WEAK = 0.5, 0.2, 0.05  # reliance; below the last one the mark is not used
 FLAGGED = ("SHORTCUT", "CONTEXT")
+UNTRAINED = ("audit_only", "immune")  # marked in one class of the audited images alone
 SEEN = 150  # images per class at which the targets are set
 BOOTSTRAP = 2000
 
@@ -43,7 +44,7 @@ def size(reliance: float) -> str:
 def table(measured: Iterable[Measured], judge: Judge) -> pd.DataFrame:
     """One row per class of every case: what was true, what was said, and by how much.
 
-    `score` is the effect of object removal plus the largest one of the transplants (S1, C1).
+    `score` is the effect of object removal plus the largest one of the transplants (S1, S4, C1).
     """
     rows = []
     for m in measured:
@@ -72,7 +73,7 @@ def table(measured: Iterable[Measured], judge: Judge) -> pd.DataFrame:
 def score(verdict: Verdict) -> float:
     """One number for the ROC curve: the effect of removal, and the largest of the transplants' effects."""
     effects = {e.signal: e.estimate for e in verdict.evidence if e.decides and np.isfinite(e.estimate)}
-    moved = [effects[s] for s in (*MOVED, "targeted") if s in effects]
+    moved = [effects[s] for s in TRANSPLANTS if s in effects]
     return effects.get(REMOVAL, 0.0) + max(moved, default=0.0)
 
 
@@ -97,7 +98,7 @@ def rates(classes: pd.DataFrame, development: Sequence[str], expected_misses: Se
     at = every[(every["n"] == SEEN) & ~every["kind"].isin(list(expected_misses))]
     own = classes[(classes["n"] == SEEN) & ~classes["kind"].isin(list(expected_misses))]
     used = at[at["size"].isin(["moderate", "strong"])]
-    harmless = at[at["arm"].isin(HARMLESS) & (at["arm"] != "context")]
+    harmless = _harmless(at)
     held_out = [k for k in dict.fromkeys(used["kind"]) if k not in development]
     said = used["guilty_state"]
     bystanders = own[(own["arm"] == "planted") & ~own["guilty"]]
@@ -120,6 +121,11 @@ def rates(classes: pd.DataFrame, development: Sequence[str], expected_misses: Se
             share(f"false alarms, {arm.replace('_', ' ')}", _flagged(at, arm), "")
             for arm in HARMLESS
             if arm not in ("clean", "balanced", "context")
+        ),
+        share(
+            "flagged, marks never trained on that the model follows (reliance .05 or more)",
+            at.loc[at["arm"].isin(UNTRAINED) & (at["model_reliance"] >= WEAK), "model_state"].isin(FLAGGED),
+            "",
         ),
         share("false alarms, unaffected classes", bystanders["state"].isin(FLAGGED), "<= .03"),
         share(
@@ -163,8 +169,15 @@ def _auc(a: np.ndarray, b: np.ndarray) -> float:
     return float(mannwhitneyu(a, b).statistic / (len(a) * len(b)))
 
 
+def _harmless(at: pd.DataFrame) -> pd.DataFrame:
+    """Truth is causal: a model that follows a mark which it never saw in training is not harmless, but no plant."""
+    harmless = at["arm"].isin(HARMLESS) & (at["arm"] != "context")
+    return at[harmless & ~(at["arm"].isin(UNTRAINED) & (at["model_reliance"] >= WEAK))]
+
+
 def _flagged(at: pd.DataFrame, arm: str) -> pd.Series:
-    return at.loc[at["arm"] == arm, "model_state"].isin(FLAGGED)
+    harmless = _harmless(at)
+    return harmless.loc[harmless["arm"] == arm, "model_state"].isin(FLAGGED)
 
 
 def _blame(own: pd.DataFrame) -> Rate:
@@ -178,7 +191,7 @@ def baselines(classes: pd.DataFrame, expected_misses: Sequence[str]) -> list[Rat
     every = models(classes)
     at = every[(every["n"] == SEEN) & ~every["kind"].isin(list(expected_misses))]
     used = at[at["size"].isin(["moderate", "strong"])]
-    harmless = at[at["arm"].isin(HARMLESS) & (at["arm"] != "context")]
+    harmless = _harmless(at)
     columns = [c for c in map(str, at) if c.startswith("baseline:")]
     words = {c: c.removeprefix("baseline:").replace("_", " ").replace(":", ", ") for c in columns}
     return [auroc(f"AUROC, {words[c]}", used[c], harmless[c], "") for c in columns]

@@ -52,12 +52,12 @@ def compare(
     known = trials[trials[f"log_odds:{k}"].notna()] if len(trials) else trials
     giving = [c for c in classes if len(known) and (known["donor_class"] == c).any()]
     others = choose_others(giving, k, max_others, rng)
-    donors, labels = _donors(known, [k, *others]) if len(known) else (np.empty(0, object), np.empty(0, int))
+    donors, labels = donors_of(known, [k, *others]) if len(known) else (np.empty(0, object), np.empty(0, int))
     n = int((labels == 0).sum())
     if not len(trials) or not others or n < 2:
         return _undefined(n, len(labels) - n, "not run" if not len(trials) else "nothing to compare with")
     arranged = Draws.of(labels, draws, rng)
-    flips, ranks = _worth(known, k, others, donors)
+    flips, ranks = worth(known, k, others, donors)
     if not np.isfinite(arranged.observed(partial(median_difference, flips))):
         return _undefined(n, len(labels) - n, "nothing to compare with")
     rate = float(np.nanmean(flips[labels == 0]))
@@ -133,7 +133,7 @@ def _undefined(n: int, n_others: int, why: str) -> Comparison:
     )
 
 
-def _donors(trials: pd.DataFrame, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def donors_of(trials: pd.DataFrame, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """The donors of these classes, and their group numbers: 0 for the first class, and so on."""
     table = trials[["donor", "donor_class"]].drop_duplicates("donor")
     table = table[table["donor_class"].isin(classes)]
@@ -141,7 +141,7 @@ def _donors(trials: pd.DataFrame, classes: list[str]) -> tuple[np.ndarray, np.nd
     return table["donor"].to_numpy(object), table["donor_class"].map(group).to_numpy(np.int64)
 
 
-def _worth(trials: pd.DataFrame, k: str, others: list[str], donors: np.ndarray) -> tuple[Floats, Floats]:
+def worth(trials: pd.DataFrame, k: str, others: list[str], donors: np.ndarray) -> tuple[Floats, Floats]:
     """(n, c) per donor and comparison: the share of its recipients called k, and the mean rank of k's log-odds."""
     pool = trials[(trials["recipient_class"] != k) & trials["donor"].isin(donors)]
     pool = pool.assign(called=(pool["predicted"] == k).astype(float), rank=rankdata(pool[f"log_odds:{k}"]) / len(pool))

@@ -11,12 +11,13 @@ import pandas as pd
 from pipeline.signals.donors import Comparison, compare, evidence
 from pipeline.types import Evidence, Observed
 
+# From what changes least to what changes everything: of equally significant properties, the first one names the cue.
 NAMES = {
-    "colour": "colour and brightness",
     "sharpness": "sharpness",
-    "spectrum": "frequency spectrum",
     "ring": "the border",
     "residual": "fine structure",
+    "colour": "colour and brightness",
+    "spectrum": "frequency spectrum",
 }
 
 
@@ -27,7 +28,7 @@ class LowLevel:
     draws: int
     max_other_classes: int
     alpha: float
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
         trials = observed.trials[observed.trials["intervention"] == "low_level"]
@@ -42,7 +43,8 @@ class LowLevel:
         seed = int(rng.integers(2**31))  # every arm, and the best one again, sees the same arrangements
         tested = arms or {"none": observed.trials.iloc[:0]}
         found = {arm: self._compared(k, t, observed, seed, interval=False) for arm, t in tested.items()}
-        best = min(found, key=lambda a: (not np.isfinite(found[a].p), found[a].p, -found[a].estimate))
+        order = [*NAMES, *(a for a in found if a not in NAMES)]
+        best = min(found, key=lambda a: (not np.isfinite(found[a].p), found[a].p, order.index(a)))
         chosen = self._compared(k, tested[best], observed, seed, interval=True)
         details: dict[str, float | str] = {"arm": best, "kind": NAMES.get(best, best)}
         for arm, f in found.items():

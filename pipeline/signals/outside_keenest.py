@@ -1,0 +1,111 @@
+"""S1 with the keenest donors: do the surroundings that say most, alone, carry a class to other objects?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.stats import Floats, Ints, detectable_difference, median_difference, permutation_p
+from pipeline.signals.donors import donors_of, worth
+from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
+from pipeline.types import Evidence, Observed
+
+NAME = "outside_keenest"
+ARMS = ("other", "matched", "own", "own_matched")  # the latter two: what two classes need, for want of a third
+LEAST = 4  # donors of each class
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutsideKeenest:
+    """As S1, with the share of each class's donors that say k most when their own object is removed.
+
+    A mark on few of a class's images is diluted in the mean over all of them; and the surroundings that two classes
+    share in unequal parts differ in the mean, but not at their keenest. Donors are chosen by one experiment (object
+    removed) and judged by another (outside transplant, plain and colour-matched together), so nothing is chosen
+    because it flips. p-value: donors' labels permuted and the keenest of each group chosen anew.
+    """
+
+    share: float  # of each class's donors
+    draws: int  # permutations, and bootstrap samples
+    max_other_classes: int
+    alpha: float  # for the smallest detectable effect
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"`share` must lie between 0 and 1, got {self.share}")
+
+    def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
+        trials = observed.trials
+        moved = trials[(trials["intervention"] == "outside_transplant") & trials["arm"].isin(ARMS)]
+        removed = trials[trials["intervention"] == "object_removed"]
+        return [self._evidence(k, moved, removed, observed, rng) for k in observed.classes]
+
+    def _evidence(
+        self, k: str, moved: pd.DataFrame, removed: pd.DataFrame, observed: Observed, rng: np.random.Generator
+    ) -> Evidence:
+        keenness = _keenness(removed, k)
+        known = moved[moved["donor"].isin(keenness.index)]
+        giving = [c for c in observed.classes if (known["donor_class"] == c).any()]
+        others = choose_others(giving, k, self.max_other_classes, rng)
+        donors, labels = donors_of(known, [k, *others]) if others else (np.empty(0, object), np.empty(0, np.int64))
+        if not others or (labels == 0).sum() < 2:
+            why = "nothing to compare with" if len(known) else "needs object removal and outside transplant"
+            return undefined(NAME, k, why, unit="share of recipients", version=self.version)
+        order = np.argsort(-keenness.loc[donors].to_numpy(float), kind="stable")
+        donors, labels = donors[order], labels[order]
+        flips, _ = worth(known, k, others, donors)
+        chosen = keenest(labels[None], self.share)[0] >= 0
+        if not np.isfinite(flips[chosen & (labels == 0)]).any():
+            return undefined(NAME, k, "nothing to compare with", unit="share of recipients", version=self.version)
+        rate = float(np.nanmean(flips[chosen & (labels == 0)]))
+        estimate, low, high = excess_with_interval(flips[chosen], Draws.of(labels[chosen], self.draws, rng), rate)
+        arranged = Draws.of(labels, self.draws, rng)
+        difference = partial(_difference, flips, self.share)
+        n, n_others = int((labels[chosen] == 0).sum()), int((labels[chosen] > 0).sum())
+        base = float(np.clip(rate - estimate, 0, 1))
+        return Evidence(
+            signal=NAME,
+            class_name=k,
+            estimate=estimate,
+            low=low,
+            high=high,
+            unit="share of recipients",
+            p_value=permutation_p(arranged.observed(difference), arranged.null(difference)),
+            n=n,
+            n_others=n_others,
+            detectable=detectable_difference(base, n, n_others // len(others), self.alpha),
+            decides=True,
+            version=self.version,
+            details={"flipped": rate, "flipped_neutral": base, "share": self.share, "n_other_classes": len(others)},
+        )
+
+
+def keenest(labels: Ints, share: float) -> Ints:
+    """(b, n) the labels of the first `share` (at least four) of each group in every arrangement, -1 for the rest.
+
+    Args:
+        labels: (b, n) group numbers of items that are sorted by keenness, the keenest first.
+    """
+    found = np.full_like(labels, -1)
+    for group in range(int(labels.max()) + 1):
+        member = labels == group
+        wanted = max(LEAST, round(share * int(member[0].sum())))
+        found[member & (member.cumsum(axis=1) <= wanted)] = group
+    return found
+
+
+def _difference(values: Floats, share: float, labels: Ints, weights: Floats | None) -> Floats:
+    return median_difference(values, keenest(labels, share), weights)
+
+
+def _keenness(removed: pd.DataFrame, k: str) -> pd.Series:
+    """Per image how much its surroundings alone say k: the rank of k's log-odds without the object, over the fills."""
+    if removed.empty:
+        return pd.Series(dtype=float)
+    ranks = removed.assign(rank=removed.groupby("arm")[f"log_odds:{k}"].rank(pct=True))
+    return ranks.groupby("recipient")["rank"].mean().dropna()

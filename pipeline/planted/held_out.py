@@ -86,6 +86,22 @@ def two_at_once(picture: Picture, mask: Mask, strength: float, style: Rng, chanc
     ], footprint
 
 
+def caption(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
+    """A dark strip along the lower edge with light blocks like letters, other ones in every picture."""
+    height, side = 6, len(picture)
+    paint = np.full((height, side, 3), 0.1, np.float32)
+    letters = np.repeat(chance.uniform(size=(height - 2, side // 2)) < 0.5, 2, axis=1)[:, :side]
+    paint[1:-1, : letters.shape[1]][letters] = 0.9
+    return stamp(picture, side - height, 0, paint, np.ones((height, side), bool), strength)
+
+
+def scratch(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
+    """A bright upright line as of a scratched film, at another place in every picture."""
+    across = np.arange(len(picture)) == chance.integers(1, len(picture) - 1)
+    where = np.broadcast_to(across, mask.shape) & ~mask
+    return blend(picture, where, np.ones_like(picture), 0.8 * strength), None
+
+
 def in_box(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """Stripes on the object itself: what no inside/outside logic can see."""
     y, x = np.mgrid[: len(picture), : len(picture)]
@@ -117,5 +133,7 @@ HELD_OUT: dict[str, Plant] = {
     "vignette": Plant(draw=vignette, local=False),
     "absence": Plant(draw=DEVELOPMENT["logo"].draw, local=False, absent=True),
     "two_at_once": Plant(draw=two_at_once, local=True),
+    "caption": Plant(draw=caption, local=True),
+    "scratch": Plant(draw=scratch, local=False),
     "in_box": Plant(draw=in_box, local=False),
 }

@@ -263,6 +263,10 @@ class Classifier(Protocol):
     @property
     def module(self) -> nn.Module: ...  # (B, 3, H, W) in [0, 1] -> (B, K) logits; normalises inside; eval mode, frozen
     @property
+    def fast(
+        self,
+    ) -> nn.Module: ...  # the same function in a copy, channels last, batch norm folded; `module` is as given
+    @property
     def classes(self) -> tuple[str, ...]: ...  # K names
     @property
     def frame(self) -> tuple[int, int]: ...  # (height, width) of the input
@@ -272,13 +276,17 @@ class Classifier(Protocol):
     ) -> Callable[..., Any]: ...  # the spatial preprocessing (torchvision v2), carries tv_tensors along
     @property
     def device(self) -> torch.device: ...
+    @property
+    def forward_chunk(self) -> int: ...  # images at once at which a forward pass takes least time per image
+    @property
+    def backward_chunk(self) -> int: ...  # the same for a forward and a backward pass
 
     def __call__(self, images: Images) -> Tensor:
         """Logits (B, K) float32, in inference mode."""
         ...
 
     def layer(self, name: str | None) -> nn.Module:
-        """The layer of that dotted name, or (None) the last one whose output is a feature map."""
+        """The layer of `fast` of that dotted name, or (None) the last one whose output is a feature map."""
         ...
 
 

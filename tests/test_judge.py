@@ -165,20 +165,39 @@ def other(signal: str, c: str, effect: float, p: float, **details: float | str) 
     return replace(found, signal=signal, details=found.details | bounds | details)
 
 
-def test_a_large_transplant_needs_only_a_hint_of_removal() -> None:
-    moved = other("low_level", "cat", 0.2, 0.002, arm="sharpness")
-    assert verdicts(removal("cat", 0.03, 0.04), moved)["cat"].state == "SHORTCUT"
-    assert "take sharpness" in verdicts(removal("cat", 0.03, 0.04), moved)["cat"].reason
-    assert verdicts(removal("cat", 0.03, 0.3), moved)["cat"].state == "INCONCLUSIVE"
-    assert verdicts(removal("cat", 0.03, 0.04), replace(moved, estimate=0.08))["cat"].state != "SHORTCUT"
+def test_the_keenest_donors_need_no_removal() -> None:
+    keen = other("outside_keenest", "cat", 0.4, 0.002, share=0.33)
+    assert verdicts(keen)["cat"].state == "SHORTCUT"
+    assert "(33 % of its images) 42 % of other objects are called 'cat'" in verdicts(keen)["cat"].reason
+    assert verdicts(replace(keen, estimate=0.11))["cat"].state != "SHORTCUT"
+    assert verdicts(replace(keen, p_value=0.02))["cat"].state != "SHORTCUT"
+    assert verdicts(replace(keen, low=-0.01))["cat"].state != "SHORTCUT"
 
 
-def test_colour_alone_breaks_ties_and_decides_nothing() -> None:
+def test_shared_surroundings_are_context_unless_they_turn_many() -> None:
+    """What classes share in unequal parts moves the mean of all donors, and not the keenest."""
+    flat = other("outside_keenest", "cat", 0.05, 0.1, share=0.33)
+    assert verdicts(removal("cat", 0.4, 0.001), transplant("cat", 0.25, 0.002), flat)["cat"].state == "CONTEXT"
+    assert verdicts(removal("cat", 0.4, 0.001), transplant("cat", 0.35, 0.002), flat)["cat"].state == "SHORTCUT"
+
+
+@pytest.mark.parametrize(("arm", "state"), [("sharpness", "SHORTCUT"), ("ring", "SHORTCUT"), ("colour", "CONTEXT")])
+def test_properties_that_change_the_object_too_decide_nothing(arm: str, state: str) -> None:
     """Weak natural context: strong without the object, hardly anything with it, much when colours are given."""
-    found = (removal("cat", 0.4, 0.001), other("low_level", "cat", 0.3, 0.002, arm="colour"))
-    assert verdicts(*found)["cat"].state == "CONTEXT"
-    assert verdicts(*found, transplant("cat", 0.06, 0.002))["cat"].state == "CONTEXT"
-    assert verdicts(*found, transplant("cat", 0.15, 0.02))["cat"].state == "SHORTCUT"
+    found = (removal("cat", 0.4, 0.001), other("low_level", "cat", 0.3, 0.002, arm=arm))
+    assert verdicts(*found)["cat"].state == state
+
+
+def test_a_property_alone_is_named() -> None:
+    moved = other("low_level", "cat", 0.1, 0.002, arm="sharpness")
+    assert "take sharpness" in verdicts(moved)["cat"].reason
+    assert verdicts(replace(moved, estimate=0.07))["cat"].state != "SHORTCUT"
+
+
+def test_fills_that_disagree_do_not_silence_a_transplant() -> None:
+    torn = removal("cat", 0.0, 0.5, **{"excess:blur": 0.4, "p:blur": 0.0005})
+    found = verdicts(torn, other("outside_keenest", "cat", 0.4, 0.002, share=0.33))["cat"]
+    assert (found.state, found.guards) == ("SHORTCUT", ("fills_disagree",))
 
 
 def test_a_place_that_carries_the_class_needs_no_other_witness() -> None:
@@ -187,7 +206,7 @@ def test_a_place_that_carries_the_class_needs_no_other_witness() -> None:
     assert (
         "moving these 64 pixels (top left) turns 32 % [10, 90] of other images" in verdicts(spot)["cat"].reason.lower()
     )
-    assert verdicts(replace(spot, estimate=0.12))["cat"].state == "INCONCLUSIVE"
+    assert verdicts(replace(spot, estimate=0.11))["cat"].state == "INCONCLUSIVE"
     assert verdicts(replace(spot, low=0.04))["cat"].state != "SHORTCUT"
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from pipeline.calibrate.cases import Case, Plan
@@ -95,6 +96,7 @@ class Calibration:
 
 def _single_threaded() -> None:
     torch.set_num_threads(1)
+    threadpool_limits(1)  # numpy's own threads, of which every worker else takes as many as there are cores
     keep_freed_memory()
 
 

@@ -1,15 +1,17 @@
-"""Methods that read the gradient of the target's logit: Saliency, InputXGradient, IntegratedGradients."""
+"""Methods that read the gradient of the target's logit: Saliency, InputXGradient, IntegratedGradients, SmoothGrad."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import captum.attr
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.methods.channels import Reduce, check_recorded, reduced
+from pipeline.methods.one_pass import Pass, alone
+from pipeline.methods.paths import mean_gradients
 from pipeline.types import Classifier, Images, Labels, Maps, Sign
 
 
@@ -19,15 +21,19 @@ class Saliency:
 
     reduce: Reduce
     sign: Sign
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_recorded(self.reduce, self.sign)
 
+    def layers(self, classifier: Classifier) -> tuple[nn.Module, ...]:
+        return ()
+
+    def read(self, seen: Pass, classifier: Classifier) -> Maps:
+        return reduced(seen.gradient, self.reduce)
+
     def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
-        with torch.enable_grad():
-            method = captum.attr.Saliency(classifier.module)
-            return reduced(method.attribute(leaf(images), target=target, abs=False), self.reduce).detach()
+        return alone(self, classifier, images, target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,38 +45,42 @@ class InputXGradient:
 
     reduce: Reduce
     sign: Sign
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_recorded(self.reduce, self.sign)
 
+    def layers(self, classifier: Classifier) -> tuple[nn.Module, ...]:
+        return ()
+
+    def read(self, seen: Pass, classifier: Classifier) -> Maps:
+        return reduced(seen.images * seen.gradient, self.reduce)
+
     def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
-        with torch.enable_grad():
-            method = captum.attr.InputXGradient(classifier.module)
-            return reduced(method.attribute(leaf(images), target=target), self.reduce).detach()
+        return alone(self, classifier, images, target)
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntegratedGradients:
     """The gradient, averaged on the way from a baseline to the image, times the way (Sundararajan et al. 2017).
 
-    Complete: a map's sum is the score's difference between image and baseline, up to the error of `steps`.
+    Complete: a map's sum is the score's difference between image and baseline, up to the error of `steps`, which are
+    the nodes of Gauss and Legendre.
     """
 
     reduce: Reduce
     sign: Sign
     steps: int
     baseline: float  # the level of all three channels, in [0, 1]; what equals it gets nothing
-    evals_per_pass: int  # images x steps that the network sees at once
-    version: ClassVar[int] = 1
+    evals_per_pass: int | None  # images x steps that the network sees at once; None takes the fastest
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_recorded(self.reduce, self.sign)
         check_baseline(self.baseline)
-        if self.steps < 2 or self.evals_per_pass < 1:
-            raise ValueError(
-                f"`steps` must be 2 or more and `evals_per_pass` 1 or more, got {self.steps} and {self.evals_per_pass}"
-            )
+        check_evals(self.evals_per_pass)
+        if self.steps < 2:
+            raise ValueError(f"`steps` must be 2 or more, got {self.steps}")
 
     def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
         return reduced(self._attribution(classifier, images, target), self.reduce)
@@ -84,27 +94,64 @@ class IntegratedGradients:
         return (attribution - (there - here)).abs() / (there - here).abs().clamp(min=1e-6)
 
     def _attribution(self, classifier: Classifier, images: Images, target: Labels) -> Tensor:
-        method = captum.attr.IntegratedGradients(classifier.module)
-        done = []
-        for part, wanted in zip(images.split(self.evals_per_pass), target.split(self.evals_per_pass), strict=True):
-            with torch.enable_grad():
-                attribution = method.attribute(
-                    leaf(part),
-                    baselines=self.baseline,
-                    target=wanted,
-                    n_steps=self.steps,
-                    internal_batch_size=self.evals_per_pass,
-                )
-            done.append(attribution.detach())
-        return torch.cat(done)
+        nodes, weights = np.polynomial.legendre.leggauss(self.steps)
+        alphas, shares = (torch.from_numpy(v).to(images) for v in ((1 + nodes) / 2, weights / 2))
+
+        def between(part: Images, steps: Tensor) -> Images:
+            return torch.lerp(torch.full_like(part, self.baseline), part, alphas[steps].view(-1, 1, 1, 1, 1))
+
+        gradient, _ = mean_gradients(classifier, images, target, between, shares, chunk=self.evals_per_pass)
+        return (images - self.baseline) * gradient
 
 
-def leaf(images: Images) -> Tensor:
-    """A copy that gradients may be asked of, so that the caller's images stay as they are."""
-    return images.detach().clone().requires_grad_()
+@dataclass(frozen=True, kw_only=True)
+class SmoothGrad:
+    """The gradient over noisy copies of the image: its mean (Smilkov et al. 2017), mean square, or variance (VarGrad).
+
+    Every image gets the same noise, drawn from `seed`: its map depends neither on its batch nor on its place in it.
+    """
+
+    reduce: Reduce
+    sign: Sign
+    kind: Literal["mean", "square", "variance"]
+    samples: int
+    spread: float  # the noise's standard deviation; pixels are in [0, 1]
+    seed: int
+    evals_per_pass: int | None  # images x samples that the network sees at once; None takes the fastest
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_recorded(self.reduce, self.sign)
+        check_evals(self.evals_per_pass)
+        if self.kind not in ("mean", "square", "variance"):
+            raise ValueError(f"`kind` must be mean, square or variance; got {self.kind!r}")
+        if self.samples < 2 or self.spread <= 0:
+            raise ValueError(f"`samples` must be 2 or more and `spread` above 0, got {self.samples} and {self.spread}")
+
+    def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
+        rng = torch.Generator().manual_seed(self.seed)  # drawn on the CPU: the same on every device
+        noise = self.spread * torch.randn((self.samples, *images.shape[1:]), generator=rng).to(images)
+        weights = torch.full((self.samples,), 1 / self.samples).to(images)
+
+        def noisy(part: Images, steps: Tensor) -> Images:
+            return part + noise[steps][:, None]
+
+        wants_squares = self.kind != "mean"
+        mean, square = mean_gradients(
+            classifier, images, target, noisy, weights, chunk=self.evals_per_pass, squares=wants_squares
+        )
+        if square is None:
+            return reduced(mean, self.reduce)
+        return reduced(square if self.kind == "square" else square - mean.square(), self.reduce)
 
 
 def check_baseline(baseline: float) -> None:
     """Raises ValueError for a level that no pixel can have."""
     if not 0 <= baseline <= 1:
         raise ValueError(f"`baseline` is a pixel's level in [0, 1], got {baseline}")
+
+
+def check_evals(evals: int | None) -> None:
+    """Raises ValueError for fewer than one image at once."""
+    if evals is not None and evals < 1:
+        raise ValueError(f"`evals_per_pass` must be 1 or more, or null for the fastest; got {evals}")

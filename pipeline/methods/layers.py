@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import captum.attr
-import torch
 from torch import nn
 
 from pipeline.core.maps import resize
 from pipeline.methods.channels import check_recorded
-from pipeline.methods.gradients import leaf
+from pipeline.methods.one_pass import Pass, alone
 from pipeline.types import Classifier, Images, Labels, Maps, Sign
 
 
@@ -25,7 +23,7 @@ class GradCam:
     reduce: str
     sign: Sign
     layer: str | None
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_recorded(self.reduce, self.sign)
@@ -36,13 +34,18 @@ class GradCam:
         """The layer whose feature maps are weighted."""
         return classifier.layer(self.layer)
 
-    def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
-        with torch.enable_grad():
-            method = captum.attr.LayerGradCam(classifier.module, self.watched(classifier))
-            coarse = method.attribute(leaf(images), target=target, relu_attributions=True).detach()
-        if coarse.dim() != 4:
+    def layers(self, classifier: Classifier) -> tuple[nn.Module, ...]:
+        return (self.watched(classifier),)
+
+    def read(self, seen: Pass, classifier: Classifier) -> Maps:
+        features, gradient = seen.features[self.watched(classifier)]
+        if features.dim() != 4:
             raise ValueError(
-                f"the layer gives {tuple(coarse.shape[1:])} per image, not a feature map (channels, height, width); "
+                f"the layer gives {tuple(features.shape[1:])} per image, not a feature map (channels, height, width); "
                 "name a convolutional layer with methods.grad_cam.layer"
             )
-        return resize(coarse[:, 0], classifier.frame)
+        weights = gradient.mean(dim=(2, 3), keepdim=True)
+        return resize((weights * features).sum(dim=1).relu(), classifier.frame)
+
+    def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
+        return alone(self, classifier, images, target)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import captum.attr
-import torch
-
 from pipeline.methods.channels import check_recorded
-from pipeline.methods.gradients import check_baseline
+from pipeline.methods.dense import scores
+from pipeline.methods.gradients import check_baseline, check_evals
+from pipeline.methods.windows import Windows
 from pipeline.types import Classifier, Images, Labels, Maps, Sign
 
 
@@ -26,8 +25,8 @@ class Occlusion:
     window: float
     stride: float
     baseline: float  # the level of all three channels inside the window, in [0, 1]
-    evals_per_pass: int  # images x windows that the network sees at once
-    version: ClassVar[int] = 1
+    evals_per_pass: int | None  # images x windows that the network sees at once; None takes the fastest
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_recorded(self.reduce, self.sign)
@@ -39,27 +38,13 @@ class Occlusion:
                 f"`stride` must be above 0 and at most `window` ({self.window}), or pixels between windows would never "
                 f"be hidden; got {self.stride}"
             )
-        if self.evals_per_pass < 1:
-            raise ValueError(f"`evals_per_pass` must be 1 or more, got {self.evals_per_pass}")
+        check_evals(self.evals_per_pass)
 
     def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
-        parts = zip(images.split(self.evals_per_pass), target.split(self.evals_per_pass), strict=True)
-        return torch.cat([self._drops(classifier, part, wanted) for part, wanted in parts])
-
-    def _drops(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
-        """The maps of at most `evals_per_pass` images."""
-        window, stride = self.pixels(classifier.frame)
-        channels = images.shape[1]
-        with torch.no_grad():
-            drops = captum.attr.Occlusion(classifier.module).attribute(
-                images,
-                sliding_window_shapes=(channels, window, window),
-                strides=(channels, stride, stride),
-                baselines=self.baseline,
-                target=target,
-                perturbations_per_eval=max(1, self.evals_per_pass // len(images)),
-            )
-        return drops[:, 0]  # every channel holds the same drop: counted once
+        windows = Windows.of(classifier.frame, *self.pixels(classifier.frame))
+        unhidden = classifier(images).gather(1, target[:, None])[:, 0]
+        hidden = scores(classifier, images, target, unhidden, windows, self.baseline, self.evals_per_pass)
+        return windows.mean_over(unhidden[:, None] - hidden)
 
     def pixels(self, frame: tuple[int, int]) -> tuple[int, int]:
         """Window and stride in pixels of a frame."""

@@ -65,7 +65,8 @@ def _layer(method: Method, classifier: Classifier, images: Images) -> str:
     calls: list[int] = []
     handle = method.watched(classifier).register_forward_hook(lambda *_: calls.append(1))
     try:
-        classifier(images)
+        with torch.no_grad():
+            classifier.fast(images)
     finally:
         handle.remove()
     if len(calls) != 1:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from pipeline.models.chunks import fastest_chunk
+from pipeline.models.folding import folded
 from pipeline.models.preprocessing import Preprocessing
 from pipeline.types import AuditError, Images
 
@@ -38,6 +40,7 @@ class Classifier:
     """See the protocol of the same name in types.py."""
 
     module: nn.Module
+    fast: nn.Module
     classes: tuple[str, ...]
     frame: tuple[int, int]
     transform: v2.Transform
@@ -45,12 +48,38 @@ class Classifier:
 
     def __call__(self, images: Images) -> Tensor:
         with torch.inference_mode():
-            return self.module(images).float()
+            parts = images.contiguous(memory_format=torch.channels_last).split(self.forward_chunk)
+            return torch.cat([self.fast(part).float() for part in parts])
+
+    @cached_property
+    def forward_chunk(self) -> int:
+        def forward(size: int) -> None:
+            with torch.inference_mode():
+                self.fast(self._noise(size))
+
+        return fastest_chunk(forward, self.device)
+
+    @cached_property
+    def backward_chunk(self) -> int:
+        def both(size: int) -> None:
+            with torch.enable_grad():
+                images = self._noise(size).requires_grad_()
+                torch.autograd.grad(self.fast(images).amax(dim=1).sum(), images)
+
+        return fastest_chunk(both, self.device)
+
+    def _noise(self, size: int) -> Images:
+        rng = torch.Generator(self.device).manual_seed(0)
+        images = torch.rand((size, 3, *self.frame), device=self.device, generator=rng)
+        return images.contiguous(memory_format=torch.channels_last)
 
     def layer(self, name: str | None) -> nn.Module:
-        network = self.module.network
-        assert isinstance(network, nn.Module)
-        return self._last_feature_map if name is None else _named(network, name)
+        return self._last_feature_map if name is None else _named(self._network, name)
+
+    @property
+    def _network(self) -> nn.Module:
+        """What the fast module holds behind its normalisation; a module of the user's own may be bare."""
+        return self.fast.network if isinstance(self.fast.network, nn.Module) else self.fast
 
     @cached_property
     def _last_feature_map(self) -> nn.Module:
@@ -67,11 +96,11 @@ class Classifier:
             if min(output.shape[2:]) > 1 and output.shape[1] != len(self.classes):
                 found.append(module)
 
-        inner = [m for m in self.module.modules() if m not in (self.module, self.module.network)]
+        inner = [m for m in self.fast.modules() if m not in (self.fast, self._network)]
         handles = [m.register_forward_hook(note) for m in inner]
         try:
             with torch.no_grad():
-                self.module(torch.full((1, 3, *self.frame), 0.5, device=self.device))
+                self.fast(torch.full((1, 3, *self.frame), 0.5, device=self.device))
         finally:
             for handle in handles:
                 handle.remove()
@@ -90,23 +119,27 @@ def classifier(
         AuditError: the network fails on an image of its frame, or its outputs are not one score per class.
     """
     module = Normalised(network, preprocessing.mean, preprocessing.std).to(device).eval().requires_grad_(False)
-    made = Classifier(
-        module=module,
-        classes=tuple(classes),
-        frame=preprocessing.frame,
-        transform=preprocessing.transform,
-        device=device,
-    )
+    example = torch.rand((2, 3, *preprocessing.frame), generator=torch.Generator().manual_seed(0)).to(device)
     try:
-        logits = made(torch.full((2, 3, *made.frame), 0.5, device=device))
+        fast = folded(module, example).to(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            logits = fast(example)
     except Exception as error:  # whatever the user's network raises
-        raise AuditError(f"`model` fails on images of {made.frame[0]} x {made.frame[1]} pixels: {error}") from error
+        height, width = preprocessing.frame
+        raise AuditError(f"`model` fails on images of {height} x {width} pixels: {error}") from error
     if logits.shape != (2, len(classes)):
         raise AuditError(
             f"`model` gives outputs of shape {tuple(logits.shape)} for 2 images; expected (2, {len(classes)}), one "
             "score for each of `model.classes`"
         )
-    return made
+    return Classifier(
+        module=module,
+        fast=fast,
+        classes=tuple(classes),
+        frame=preprocessing.frame,
+        transform=preprocessing.transform,
+        device=device,
+    )
 
 
 def weights_sha256(module: nn.Module) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.core.maps import oriented, positive
+from pipeline.core.maps import positive
 from pipeline.passes.choose import choose_edits, choose_images
 from pipeline.passes.eye import Eye, generator, in_batches
 from pipeline.passes.intervene import edited
+from pipeline.passes.observe import attributed
 from pipeline.report.pictures import write_heat, write_picture
 from pipeline.run.frames import Frames
 from pipeline.types import Intervention, Method, Observed, Verdict
@@ -44,11 +45,8 @@ class Illustrator:
             rows = part["row"].to_numpy(int)
             host = self.frames.batch(rows, self.eye.index)
             batch = host.to(self.eye.classifier.device)
-            targets = self.eye.targets(batch.labels, self.eye.classifier(batch.images).argmax(dim=1))
-            heats = {
-                name: positive(oriented(method(self.eye.classifier, batch.images, targets), method.sign)).cpu()
-                for name, method in self.methods.items()
-            }
+            _, _, maps = attributed(self.eye, batch, self.methods)
+            heats = {name: positive(own).cpu() for name, own in maps.items()}
             for i, (c, kind, rank) in enumerate(zip(part["class"], part["kind"], part["rank"], strict=True)):
                 stem = _stem(rows[i])
                 write_picture(host.images[i], self.folder / f"{stem}.webp")

@@ -12,11 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.core.maps import REASONS, oriented, positive, shared_interest_case, undefined
+from pipeline.methods.one_pass import Reader, one_pass
 from pipeline.methods.probe import probe
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, halved, log_odds, to_host
 from pipeline.passes.point import half, peaks, pointed, small_maps
-from pipeline.types import AuditError, Batch, Maps, Method, Metric
+from pipeline.types import AuditError, Batch, Labels, Maps, Method, Metric
 
 PEAK = ("x0", "y0", "x1", "y1")
 PROBED = 4  # images that every method is tried on before the run
@@ -45,6 +46,30 @@ def observe(
     return observer, refused
 
 
+def attributed(eye: Eye, batch: Batch, methods: Mapping[str, Method]) -> tuple[Tensor, Labels, dict[str, Maps]]:
+    """Logits (B, K), targets (B,) and every method's oriented maps; methods that read one gradient share its pass."""
+    readers = {name: m for name, m in methods.items() if isinstance(m, Reader)}
+    if readers:
+        layers = [layer for m in readers.values() for layer in m.layers(eye.classifier)]
+        seen = one_pass(
+            eye.classifier,
+            batch.images,
+            lambda logits, part: eye.targets(batch.labels[part], logits.argmax(dim=1)),
+            layers,
+        )
+        logits, targets = seen.logits, seen.target
+    else:
+        logits = eye.classifier(batch.images)
+        targets = eye.targets(batch.labels, logits.argmax(dim=1))
+    maps = {
+        name: readers[name].read(seen, eye.classifier)
+        if name in readers
+        else method(eye.classifier, batch.images, targets)
+        for name, method in methods.items()
+    }
+    return logits, targets, {name: oriented(own, methods[name].sign) for name, own in maps.items()}
+
+
 def _nothing(stock: Stock) -> str:
     reasons = "; ".join(f"{p.id}: {p.message}" for p in stock.problems[:3])
     return f"none of the {stock.total} images can be audited. The first reasons: {reasons}"
@@ -64,15 +89,10 @@ class Observer:
     def see(self, host: Batch) -> None:
         """Predicts, attributes and scores one batch."""
         batch = host.to(self.eye.classifier.device)
-        logits = self.eye.classifier(batch.images)
+        logits, targets, maps = attributed(self.eye, batch, self.methods)
         predicted = logits.argmax(dim=1)
-        targets = self.eye.targets(batch.labels, predicted)
         columns = _prediction(logits, batch.labels, predicted, targets)
         columns["area_fraction"] = batch.inside.double().mean(dim=(1, 2))
-        maps = {
-            name: oriented(method(self.eye.classifier, batch.images, targets), method.sign)
-            for name, method in self.methods.items()
-        }
         halves = torch.tensor([half(i) for i in host.ids], device=batch.images.device)
         found = {name: self._score(own, batch, halves) for name, own in maps.items()}
         corners = peaks(list(maps.values()), batch.inside)

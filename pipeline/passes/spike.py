@@ -139,8 +139,9 @@ class _Trial:
         classifier = eye.classifier
         pixels = max(4, round(side * min(classifier.frame)))
         pattern, at = mark(pixels, seed), place(corner, pixels, classifier.frame)
-        spiked = Spiked(classifier.module, pattern, at, eye.index[c], strength).to(classifier.device).eval()
-        changed = _with_module(eye, spiked)
+        column = eye.index[c]
+        both = (Spiked(m, pattern, at, column, strength) for m in (classifier.module, classifier.fast))
+        changed = _with_modules(eye, *(m.to(classifier.device).eval() for m in both))
         return _Trial(eye=changed, frames=frames, label=c, pattern=pattern, at=at)
 
     def draw(self, prevalence: float, rng: np.random.Generator) -> frozenset[int]:
@@ -165,9 +166,9 @@ class _Trial:
         return turned / max(total, 1)
 
 
-def _with_module(eye: Eye, module: nn.Module) -> Eye:
-    """The same eye with another module in its classifier."""
-    return replace(eye, classifier=replace(eye.classifier, module=module))  # type: ignore[type-var]
+def _with_modules(eye: Eye, module: nn.Module, fast: nn.Module) -> Eye:
+    """The same eye with another network in its classifier."""
+    return replace(eye, classifier=replace(eye.classifier, module=module, fast=fast))  # type: ignore[type-var]
 
 
 class MarkedFrames(Frames):

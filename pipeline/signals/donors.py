@@ -56,7 +56,7 @@ def compare(
     n = int((labels == 0).sum())
     if not len(trials) or not others or n < 2:
         return _undefined(n, len(labels) - n, "not run" if not len(trials) else "nothing to compare with")
-    arranged = Draws.of(labels, draws, rng)
+    arranged = Draws.of(labels, draws, rng, resample=interval)
     flips, ranks = worth(known, k, others, donors)
     if not np.isfinite(arranged.observed(partial(median_difference, flips))):
         return _undefined(n, len(labels) - n, "nothing to compare with")

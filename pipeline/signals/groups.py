@@ -33,10 +33,11 @@ class Draws:
     weights: Floats  # (b, n)
 
     @staticmethod
-    def of(labels: Ints, count: int, rng: np.random.Generator) -> Draws:
+    def of(labels: Ints, count: int, rng: np.random.Generator, *, resample: bool = True) -> Draws:
         """`count` of each, drawn once, so that every statistic of a class sees the same."""
         permuted = permutations(labels, count, rng)
-        return Draws(labels=labels, permuted=permuted, weights=bootstrap_weights(labels, count, rng))
+        weights = bootstrap_weights(labels, count, rng) if resample else np.empty((0, len(labels)))
+        return Draws(labels=labels, permuted=permuted, weights=weights)
 
     def observed(self, statistic: Statistic) -> float:
         return float(statistic(self.labels[None], None)[0])

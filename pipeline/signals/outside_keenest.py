@@ -64,7 +64,7 @@ class OutsideKeenest:
             return undefined(NAME, k, "nothing to compare with", unit="share of recipients", version=self.version)
         rate = float(np.nanmean(flips[chosen & (labels == 0)]))
         estimate, low, high = excess_with_interval(flips[chosen], Draws.of(labels[chosen], self.draws, rng), rate)
-        arranged = Draws.of(labels, self.draws, rng)
+        arranged = Draws.of(labels, self.draws, rng, resample=False)
         difference = partial(_difference, flips, self.share)
         n, n_others = int((labels[chosen] == 0).sum()), int((labels[chosen] > 0).sum())
         base = float(np.clip(rate - estimate, 0, 1))

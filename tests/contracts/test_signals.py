@@ -19,7 +19,7 @@ from tests.test_judge import judge
 from tests.worlds import CLASSES, CornerReader
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "signals").glob("*.yaml"))
-DECIDING = {"background_gap", "low_level", "outside_transplant", "removed_excess", "targeted"}
+DECIDING = {"background_gap", "low_level", "outside_keenest", "outside_transplant", "removed_excess", "targeted"}
 METHODS = {
     "saliency": Saliency(reduce="max_abs", sign="absolute"),
     "input_x_gradient": InputXGradient(reduce="sum", sign="absolute"),

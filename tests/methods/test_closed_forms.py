@@ -108,8 +108,13 @@ def _tutorial(name: str, model: Classifier) -> Tensor:
             method = captum.attr.IntegratedGradients(model.module)
             a = method.attribute(x, baselines=torch.full_like(x, 0.5), target=target, n_steps=32).sum(dim=1)
         elif name == "grad_cam":
-            method = captum.attr.LayerGradCam(model.module, model.layer(None))
+            name_of = {layer: name for name, layer in model.fast.named_modules()}
+            method = captum.attr.LayerGradCam(model.module, model.module.get_submodule(name_of[model.layer(None)]))
             a = resize(method.attribute(x, target=target, relu_attributions=True)[:, 0], FRAME)
+        elif name == "smooth_grad":
+            noise = 0.15 * torch.randn((25, 3, *FRAME), generator=torch.Generator().manual_seed(0))
+            method = captum.attr.Saliency(model.module)
+            a = torch.stack([method.attribute(x + n, target=target, abs=False) for n in noise]).mean(dim=0).sum(dim=1)
         else:
             method = captum.attr.Occlusion(model.module)
             a = method.attribute(x, (3, 2, 2), (3, 1, 1), baselines=0.5, target=target)[:, 0]

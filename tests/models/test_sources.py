@@ -193,7 +193,8 @@ def test_the_last_feature_map_is_found_by_itself(name: str) -> None:
     made = classifier(get_model(name, weights=None, num_classes=10), [str(i) for i in range(10)], PIXELS, CPU)
     shapes: list[tuple[int, ...]] = []
     handle = made.layer(None).register_forward_hook(lambda _m, _i, output: shapes.append(tuple(output.shape)))
-    made(torch.rand(1, 3, 64, 64))
+    with torch.no_grad():
+        made.fast(torch.rand(1, 3, 64, 64))
     handle.remove()
     assert len(shapes) == 1
     _, channels, height, width = shapes[0]
@@ -205,7 +206,7 @@ def test_squeezenets_class_map_is_not_taken_for_features() -> None:
     made = classifier(
         get_model("squeezenet1_1", weights=None, num_classes=10), [str(i) for i in range(10)], PIXELS, CPU
     )
-    names = {m: n for n, m in made.module.network.named_modules()}  # type: ignore[union-attr, operator]
+    names = {m: n for n, m in made.fast.network.named_modules()}  # type: ignore[union-attr, operator]
     assert names[made.layer(None)].startswith("features")
 
 
@@ -213,7 +214,7 @@ def test_a_layer_that_does_not_exist_is_answered_with_near_ones() -> None:
     made = classifier(get_model("resnet18", weights=None, num_classes=2), ["a", "b"], PIXELS, CPU)
     with pytest.raises(ValueError, match=r"'layer44' is not in the network; near: layer4"):
         made.layer("layer44")
-    assert made.layer("layer4.1") is made.module.network.layer4[1]  # type: ignore[union-attr, index]
+    assert made.layer("layer4.1") is made.fast.network.layer4[1]  # type: ignore[union-attr, index]
 
 
 @pytest.mark.shared

@@ -1,0 +1,89 @@
+"""Dense occlusion: every window of every image through the whole network, in one queue of full passes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.methods.windows import Windows
+from pipeline.types import Classifier, Images, Labels
+
+
+def scores(
+    classifier: Classifier,
+    images: Images,
+    target: Labels,
+    unhidden: Tensor,
+    windows: Windows,
+    baseline: float,
+    chunk: int | None,
+) -> Tensor:
+    """(B, n) the target's logit with each window at the baseline level.
+
+    The queue runs across images, so that every pass but the last is full; windows that change nothing are not in it.
+
+    Args:
+        unhidden: (B,) the target's logit of the images as they are.
+        chunk: windows that the network sees at once; None takes the fastest.
+
+    Raises:
+        torch.OutOfMemoryError: one window does not fit.
+    """
+    found = unhidden[:, None].repeat(1, len(windows))
+    queue = windows.changing(images, baseline).flatten().nonzero()[:, 0]  # waits for the device, once per batch
+    at = torch.stack([queue // len(windows), queue % len(windows)], dim=1)
+    size, start = chunk or classifier.forward_chunk, 0
+    filling = _Written if images.device.type == "cpu" else _Selected
+    with torch.inference_mode():
+        images = images.contiguous(memory_format=torch.channels_last)
+        fill = filling(images, windows, baseline)
+        while start < len(at):
+            part = at[start : start + size]
+            try:
+                logits = classifier.fast(fill(part)).float()
+                rows, numbers = part.T
+                found[rows, numbers] = logits.gather(1, target[rows, None])[:, 0]
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                size //= 2
+                continue
+            start += size
+    return found
+
+
+class _Written:
+    """On a CPU: one buffer that holds the images; windows are written before a pass and restored before the next."""
+
+    def __init__(self, images: Images, windows: Windows, baseline: float) -> None:
+        self._images, self._windows, self._baseline = images, windows, baseline
+        self._buffer = images[:0]
+        self._shown: list[tuple[int, int]] = []  # per slot the image that it holds and the window written on it
+
+    def __call__(self, part: Tensor) -> Images:
+        if len(part) > len(self._buffer):
+            self._buffer, self._shown = torch.empty_like(self._images[:1].expand(len(part), -1, -1, -1)), []
+        wanted = part.tolist()
+        for slot, (image, window) in enumerate(wanted):
+            if slot < len(self._shown) and self._shown[slot][0] == image:
+                y0, y1, x0, x1 = self._windows.box(self._shown[slot][1])
+                self._buffer[slot, :, y0:y1, x0:x1] = self._images[image, :, y0:y1, x0:x1]
+            else:
+                self._buffer[slot] = self._images[image]
+            y0, y1, x0, x1 = self._windows.box(window)
+            self._buffer[slot, :, y0:y1, x0:x1] = self._baseline
+        self._shown = [*((i, w) for i, w in wanted), *self._shown[len(wanted) :]]
+        return self._buffer[: len(wanted)]
+
+
+class _Selected:
+    """On a GPU: the images of a pass are gathered and filled under masks, without a launch per window."""
+
+    def __init__(self, images: Images, windows: Windows, baseline: float) -> None:
+        self._images, self._baseline = images, baseline
+        self._down, self._across = windows.masks(images.device)
+
+    def __call__(self, part: Tensor) -> Images:
+        rows, numbers = part.T
+        hidden = self._down[numbers, :, None] & self._across[numbers, None, :]
+        return self._images.index_select(0, rows).masked_fill_(hidden[:, None], self._baseline)

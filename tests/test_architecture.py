@@ -30,9 +30,10 @@ OWNERS = {
     "jinja2": {"report"},
     "pycocotools": {"datasets", "planted"},
     "sklearn": {"signals", "planted"},
+    "threadpoolctl": {"calibrate"},
     "pandas": {"types", "interventions", "signals", "judge", "passes", "run", "report", "audit", "calibrate"},
 }
-LONGER = {"types.py": 340}  # talked about: the vocabulary reads best in one place
+LONGER = {"types.py": 350}  # talked about: the vocabulary reads best in one place
 STANDARD = set(sys.stdlib_module_names) | {
     "numpy",
     "torch",

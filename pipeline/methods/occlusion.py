@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pipeline.methods.channels import check_recorded
-from pipeline.methods.dense import scores
+from pipeline.methods.engine import ENGINES, Engine
 from pipeline.methods.gradients import check_baseline, check_evals
 from pipeline.methods.windows import Windows
 from pipeline.types import Classifier, Images, Labels, Maps, Sign
@@ -17,7 +17,9 @@ class Occlusion:
     """A window slides over the image; each pixel gets the mean drop of the windows that cover it (Zeiler, Fergus 2014).
 
     Captum's definition: windows that the far edge cuts off count like whole ones, and pixels near the edges are covered
-    by fewer windows. `window` and `stride` are pixels if 1 or more, else shares of the frame's shorter side.
+    by fewer windows. `window` and `stride` are pixels if 1 or more, else shares of the frame's shorter side. `engine`
+    says how it is computed, never what: dense, every window through the whole network; incremental, only what a window
+    can reach; auto, whichever the first image shows to be faster.
     """
 
     reduce: str
@@ -25,6 +27,7 @@ class Occlusion:
     window: float
     stride: float
     baseline: float  # the level of all three channels inside the window, in [0, 1]
+    engine: Literal["dense", "incremental", "auto"] = "dense"
     evals_per_pass: int | None  # images x windows that the network sees at once; None takes the fastest
     version: ClassVar[int] = 2
 
@@ -39,11 +42,14 @@ class Occlusion:
                 f"be hidden; got {self.stride}"
             )
         check_evals(self.evals_per_pass)
+        if self.engine not in ENGINES:
+            raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}; got {self.engine!r}")
 
     def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
         windows = Windows.of(classifier.frame, *self.pixels(classifier.frame))
         unhidden = classifier(images).gather(1, target[:, None])[:, 0]
-        hidden = scores(classifier, images, target, unhidden, windows, self.baseline, self.evals_per_pass)
+        engine = Engine.of(self.engine, classifier, windows, self.baseline, images)
+        hidden = engine(images, target, unhidden, self.evals_per_pass)
         return windows.mean_over(unhidden[:, None] - hidden)
 
     def pixels(self, frame: tuple[int, int]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from pipeline.models.chunks import fastest_chunk
+from pipeline.core.timing import fastest_chunk
 from pipeline.models.folding import folded
 from pipeline.models.preprocessing import Preprocessing
 from pipeline.types import AuditError, Images

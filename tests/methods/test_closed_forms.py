@@ -42,9 +42,11 @@ def small_net() -> nn.Module:
     )  # fmt: skip
 
 
-def wrapped(network: nn.Module, mean: float = 0.0, std: float = 1.0, frame: tuple[int, int] = FRAME) -> Classifier:
+def wrapped(
+    network: nn.Module, mean: float = 0.0, std: float = 1.0, frame: tuple[int, int] = FRAME, outputs: int = 3
+) -> Classifier:
     pixels = Preprocessing(resize=list(frame), crop=None, mean=[mean] * 3, std=[std] * 3)
-    return classifier(network, ["a", "b", "c"], pixels, torch.device("cpu"))
+    return classifier(network, [chr(ord("a") + i) for i in range(outputs)], pixels, torch.device("cpu"))
 
 
 def images(n: int = 3) -> Tensor:

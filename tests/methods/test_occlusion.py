@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.models import get_model
 
-from pipeline.methods.dense import _Selected, _Written
 from pipeline.methods.occlusion import Occlusion
+from pipeline.methods.queue import _Selected, _Written
 from pipeline.methods.windows import Windows
 from tests.methods.test_closed_forms import FRAME, TARGET, images, small_net, wrapped
 
@@ -91,9 +91,7 @@ def test_both_ways_to_fill_a_window_give_the_same_images(window: int, stride: in
     written, selected = (filling(images(), windows, 0.25) for filling in (_Written, _Selected))
     rng = torch.Generator().manual_seed(seed)
     for size in (5, 8, 3, 8):
-        part = torch.stack(
-            [torch.randint(n, (size,), generator=rng) for n in (3, len(windows))], dim=1
-        )
+        part = torch.stack([torch.randint(n, (size,), generator=rng) for n in (3, len(windows))], dim=1)
         a, b = written(part), selected(part)
         assert torch.equal(a, b)
         for (image, number), picture in zip(part.tolist(), a, strict=True):

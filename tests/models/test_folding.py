@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from pipeline.models.chunks import fastest_chunk
+from pipeline.core.timing import fastest_chunk
 from pipeline.models.folding import folded
 
 FAMILIES = ["resnet18", "mobilenet_v2", "densenet121", "googlenet", "shufflenet_v2_x0_5", "efficientnet_b0", "vgg11_bn"]

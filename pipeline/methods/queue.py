@@ -1,6 +1,8 @@
-"""Dense occlusion: every window of every image through the whole network, in one queue of full passes."""
+"""The queue of occlusion: every window of every image, a chunk at a time, through one way to compute its logits."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -8,15 +10,17 @@ from torch import Tensor
 from pipeline.methods.windows import Windows
 from pipeline.types import Classifier, Images, Labels
 
+Logits = Callable[[Tensor], Tensor]  # (k, 2) pairs of image and window -> (k, K)
+
 
 def scores(
-    classifier: Classifier,
     images: Images,
     target: Labels,
     unhidden: Tensor,
     windows: Windows,
     baseline: float,
-    chunk: int | None,
+    logits: Logits,
+    chunk: int,
 ) -> Tensor:
     """(B, n) the target's logit with each window at the baseline level.
 
@@ -24,32 +28,37 @@ def scores(
 
     Args:
         unhidden: (B,) the target's logit of the images as they are.
-        chunk: windows that the network sees at once; None takes the fastest.
+        chunk: windows at once; halved where memory ends.
 
     Raises:
         torch.OutOfMemoryError: one window does not fit.
     """
     found = unhidden[:, None].repeat(1, len(windows))
     queue = windows.changing(images, baseline).flatten().nonzero()[:, 0]  # waits for the device, once per batch
-    at = torch.stack([queue // len(windows), queue % len(windows)], dim=1)
-    size, start = chunk or classifier.forward_chunk, 0
+    pairs = torch.stack([queue // len(windows), queue % len(windows)], dim=1)
+    start = 0
+    with torch.inference_mode():
+        while start < len(pairs):
+            part = pairs[start : start + chunk]
+            try:
+                said = logits(part).float()
+            except torch.OutOfMemoryError:
+                if chunk == 1:
+                    raise
+                chunk //= 2
+                continue
+            rows, numbers = part.T
+            found[rows, numbers] = said.gather(1, target[rows, None])[:, 0]
+            start += chunk
+    return found
+
+
+def dense(classifier: Classifier, images: Images, windows: Windows, baseline: float) -> Logits:
+    """Every window through the whole network."""
     filling = _Written if images.device.type == "cpu" else _Selected
     with torch.inference_mode():
-        images = images.contiguous(memory_format=torch.channels_last)
-        fill = filling(images, windows, baseline)
-        while start < len(at):
-            part = at[start : start + size]
-            try:
-                logits = classifier.fast(fill(part)).float()
-                rows, numbers = part.T
-                found[rows, numbers] = logits.gather(1, target[rows, None])[:, 0]
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    raise
-                size //= 2
-                continue
-            start += size
-    return found
+        fill = filling(images.contiguous(memory_format=torch.channels_last), windows, baseline)
+    return lambda part: classifier.fast(fill(part))
 
 
 class _Written:

@@ -1,9 +1,10 @@
-"""How many images a network takes at once: found by timing, since more is not always faster."""
+"""Timing of work on a device, and how many images a network should take at once: more is not always faster."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -25,7 +26,7 @@ def fastest_chunk(run: Callable[[int], None], device: torch.device, *, most: int
     size = 4 if device.type == "cpu" else 16
     while size <= (64 if device.type == "cpu" else most) and idle < 2:
         try:
-            seconds = _seconds(run, size, device)
+            seconds = least_seconds(partial(run, size), device)
         except torch.OutOfMemoryError:
             break
         if seconds / size < best_time * (1 - GAIN):
@@ -40,14 +41,14 @@ def fastest_chunk(run: Callable[[int], None], device: torch.device, *, most: int
     return best
 
 
-def _seconds(run: Callable[[int], None], size: int, device: torch.device) -> float:
-    """The least of a few trials: what disturbs only ever adds."""
-    run(size)
+def least_seconds(run: Callable[[], object], device: torch.device) -> float:
+    """The least of a few trials, after one that does not count: what disturbs only ever adds."""
+    run()
     taken = []
     for _ in range(REPEATS):
         synchronise(device)
         start = time.perf_counter()
-        run(size)
+        run()
         synchronise(device)
         taken.append(time.perf_counter() - start)
         if sum(taken) > PATIENCE:

@@ -80,7 +80,7 @@ def _piece(
         with torch.enable_grad():
             shown = images.detach().contiguous(memory_format=torch.channels_last).clone().requires_grad_()
             logits = classifier.fast(shown).float()
-            wanted = target(logits.detach())
+            wanted = target(logits.detach()).clone()  # may come from inference mode, whose tensors autograd refuses
             score = logits.gather(1, wanted[:, None]).sum()
             gradients = torch.autograd.grad(score, [shown, *features.values()])
     finally:

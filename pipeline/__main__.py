@@ -18,6 +18,7 @@ from pipeline.calibrate.judging import read
 from pipeline.calibrate.run import Calibration
 from pipeline.calibrate.write import write_rates
 from pipeline.config import ConfigError, build, packaged
+from pipeline.core.allocator import keep_freed_memory
 from pipeline.run.folder import LockedError, RunFolder
 from pipeline.types import AuditError, Results
 
@@ -100,6 +101,8 @@ def _calibrate(calibration: Calibration) -> int:
 
 
 def _audit(audit: Audit, text: str, digest: str) -> int:
+    if audit.run.torch_device().type == "cpu":
+        keep_freed_memory()
     with RunFolder(Path(audit.run.folder), audit.run.name, digest) as folder:
         results = audit(folder, text)
     _announce(results, folder.final)

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from torchvision.models import get_model
 
 from pipeline.methods.occlusion import Occlusion
 from pipeline.methods.queue import _Selected, _Written
 from pipeline.methods.windows import Windows
 from tests.methods.test_closed_forms import FRAME, TARGET, images, small_net, wrapped
+from tests.methods.test_incremental import calibrated
 
 FAMILIES = [
     "resnet18", "resnext50_32x4d", "vgg11", "mobilenet_v2", "squeezenet1_1", "densenet121", "googlenet",
@@ -40,14 +40,13 @@ def test_windows_and_edges_are_captums(window: int, stride: int) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_gets_captums_map(name: str) -> None:
-    torch.manual_seed(0)
     side = 224 if name in ("vit_b_16", "swin_t") else 64
-    network = get_model(name, weights=None, **({"init_weights": False} if name == "googlenet" else {}))
-    if name == "vit_b_16":
-        torch.nn.init.normal_(network.heads.head.weight, std=0.02)  # type: ignore[union-attr, arg-type]
+    network = calibrated(name, side)
     frame = (side, side)
     model = wrapped(torch.nn.Sequential(network, torch.nn.Linear(1000, 3)), 0.45, 0.22, frame)
-    shown = torch.rand(2, 3, *frame, generator=torch.Generator().manual_seed(1))
+    for module in (model.module, model.fast):
+        module.double()
+    shown = torch.rand(2, 3, *frame, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     target = torch.tensor([2, 0])
     expected = captums(model.module, shown, target, side // 2, side // 3)
     found = occlusion(side // 2, side // 3)(model, shown, target)

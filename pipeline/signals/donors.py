@@ -50,16 +50,14 @@ def compare(
     statistic the same median with the rank of k's log-odds, which sees small shifts and does not mind outliers.
     """
     known = trials[trials[f"log_odds:{k}"].notna()] if len(trials) else trials
-    giving = [c for c in classes if len(known) and (known["donor_class"] == c).any()]
-    others = choose_others(giving, k, max_others, rng)
-    donors, labels = donors_of(known, [k, *others]) if len(known) else (np.empty(0, object), np.empty(0, int))
+    others, donors, labels = donors_of(known, k, classes, max_others, rng)
     n = int((labels == 0).sum())
     if not len(trials) or not others or n < 2:
-        return _undefined(n, len(labels) - n, "not run" if not len(trials) else "nothing to compare with")
+        return undefined_comparison("not run" if not len(trials) else "nothing to compare with", n, len(labels) - n)
     arranged = Draws.of(labels, draws, rng, resample=interval)
     flips, ranks = worth(known, k, others, donors)
     if not np.isfinite(arranged.observed(partial(median_difference, flips))):
-        return _undefined(n, len(labels) - n, "nothing to compare with")
+        return undefined_comparison("nothing to compare with", n, len(labels) - n)
     rate = float(np.nanmean(flips[labels == 0]))
     estimate, low, high = arranged.observed(partial(median_difference, flips)), float("nan"), float("nan")
     if interval:  # costs as much as all the rest
@@ -116,7 +114,8 @@ def evidence(
     )
 
 
-def _undefined(n: int, n_others: int, why: str) -> Comparison:
+def undefined_comparison(why: str, n: int = 0, n_others: int = 0) -> Comparison:
+    """A comparison that cannot be made, with the reason."""
     nan = float("nan")
     return Comparison(
         estimate=nan,
@@ -133,12 +132,18 @@ def _undefined(n: int, n_others: int, why: str) -> Comparison:
     )
 
 
-def donors_of(trials: pd.DataFrame, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The donors of these classes, and their group numbers: 0 for the first class, and so on."""
+def donors_of(
+    trials: pd.DataFrame, k: str, classes: Sequence[str], most: int, rng: np.random.Generator
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The classes that k is compared with, all donors of k and of these, and their groups: 0 for k, 1, 2, ..."""
+    if trials.empty:
+        return [], np.empty(0, object), np.empty(0, np.int64)
     table = trials[["donor", "donor_class"]].drop_duplicates("donor")
-    table = table[table["donor_class"].isin(classes)]
-    group = {c: i for i, c in enumerate(classes)}
-    return table["donor"].to_numpy(object), table["donor_class"].map(group).to_numpy(np.int64)
+    giving = set(table["donor_class"])
+    others = choose_others([c for c in classes if c in giving], k, most, rng)
+    group = {c: i for i, c in enumerate([k, *others])}
+    table = table[table["donor_class"].isin(group)]
+    return others, table["donor"].to_numpy(object), table["donor_class"].map(group).to_numpy(np.int64)
 
 
 def worth(trials: pd.DataFrame, k: str, others: list[str], donors: np.ndarray) -> tuple[Floats, Floats]:

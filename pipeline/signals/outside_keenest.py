@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -9,12 +10,11 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from pipeline.core.stats import Floats, Ints, detectable_difference, median_difference, permutation_p
-from pipeline.signals.donors import donors_of, worth
-from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
+from pipeline.core.stats import Floats, Ints, median_difference, permutation_p
+from pipeline.signals.donors import Comparison, donors_of, evidence, undefined_comparison, worth
+from pipeline.signals.groups import Draws, excess_with_interval
 from pipeline.types import Evidence, Observed
 
-NAME = "outside_keenest"
 ARMS = ("other", "matched", "own", "own_matched")  # the latter two: what two classes need, for want of a third
 LEAST = 4  # donors of each class
 
@@ -48,40 +48,41 @@ class OutsideKeenest:
     def _evidence(
         self, k: str, moved: pd.DataFrame, removed: pd.DataFrame, observed: Observed, rng: np.random.Generator
     ) -> Evidence:
-        keenness = _keenness(removed, k)
+        found = self._compare(k, moved, _keenness(removed, k), observed.classes, rng)
+        return evidence(
+            "outside_keenest", k, found, alpha=self.alpha, version=self.version, details={"share": self.share}
+        )
+
+    def _compare(
+        self, k: str, moved: pd.DataFrame, keenness: pd.Series, classes: Sequence[str], rng: np.random.Generator
+    ) -> Comparison:
         known = moved[moved["donor"].isin(keenness.index)]
-        giving = [c for c in observed.classes if (known["donor_class"] == c).any()]
-        others = choose_others(giving, k, self.max_other_classes, rng)
-        donors, labels = donors_of(known, [k, *others]) if others else (np.empty(0, object), np.empty(0, np.int64))
+        others, donors, labels = donors_of(known, k, classes, self.max_other_classes, rng)
         if not others or (labels == 0).sum() < 2:
             why = "nothing to compare with" if len(known) else "needs object removal and outside transplant"
-            return undefined(NAME, k, why, unit="share of recipients", version=self.version)
+            return undefined_comparison(why)
         order = np.argsort(-keenness.loc[donors].to_numpy(float), kind="stable")
         donors, labels = donors[order], labels[order]
         flips, _ = worth(known, k, others, donors)
         chosen = keenest(labels[None], self.share)[0] >= 0
+        n, n_others = int((labels[chosen] == 0).sum()), int((labels[chosen] > 0).sum())
         if not np.isfinite(flips[chosen & (labels == 0)]).any():
-            return undefined(NAME, k, "nothing to compare with", unit="share of recipients", version=self.version)
+            return undefined_comparison("nothing to compare with", n, n_others)
         rate = float(np.nanmean(flips[chosen & (labels == 0)]))
         estimate, low, high = excess_with_interval(flips[chosen], Draws.of(labels[chosen], self.draws, rng), rate)
         arranged = Draws.of(labels, self.draws, rng, resample=False)
         difference = partial(_difference, flips, self.share)
-        n, n_others = int((labels[chosen] == 0).sum()), int((labels[chosen] > 0).sum())
-        base = float(np.clip(rate - estimate, 0, 1))
-        return Evidence(
-            signal=NAME,
-            class_name=k,
+        return Comparison(
             estimate=estimate,
             low=low,
             high=high,
-            unit="share of recipients",
-            p_value=permutation_p(arranged.observed(difference), arranged.null(difference)),
+            p=permutation_p(arranged.observed(difference), arranged.null(difference)),
+            rate=rate,
+            base=float(np.clip(rate - estimate, 0, 1)),
             n=n,
             n_others=n_others,
-            detectable=detectable_difference(base, n, n_others // len(others), self.alpha),
-            decides=True,
-            version=self.version,
-            details={"flipped": rate, "flipped_neutral": base, "share": self.share, "n_other_classes": len(others)},
+            n_classes=len(others),
+            n_undefined=len(moved) - len(known),
         )
 
 

@@ -15,11 +15,13 @@ from pipeline.models.classifier import weights_sha256
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, class_index
 from pipeline.passes.illustrate import Illustrator
+from pipeline.passes.refer import References
 from pipeline.passes.spike import SpikeIn, cheapest
 from pipeline.passes.study import Study, study
 from pipeline.report.page import write_page
 from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
+from pipeline.run.frames import Frames
 from pipeline.run.gate import Gate
 from pipeline.run.provenance import provenance
 from pipeline.run.settings import RunSettings
@@ -66,6 +68,7 @@ class Audit:
     sections: Mapping[str, Section]
     gate: Gate
     spike_in: SpikeIn | None
+    references: References | None
     run: RunSettings
 
     def __post_init__(self) -> None:
@@ -158,10 +161,23 @@ class Audit:
             name=name,
             seed=self.run.seed,
             batch_size=self.run.batch_size,
+            refer=self._references,
         )
         for verdict in studied.verdicts:
             log.info("%s: %s: %s: %s", name, verdict.scope, verdict.state, verdict.reason)
         return studied
+
+    def _references(self, eye: Eye, frames: Frames, methods: Mapping[str, Method]) -> pd.DataFrame | None:
+        if self.references is None:
+            return None
+        return self.references(
+            eye,
+            frames,
+            methods,
+            class_map=self.class_map,
+            seed=self.run.seed,
+            batch_size=self.run.batch_size,
+        )
 
     def _illustrated(self, eye: Eye, stock: Stock, studied: Study, folder: RunFolder) -> pd.DataFrame:
         """Draws what the report will show of one model."""

@@ -168,6 +168,7 @@ class Observed:
     audited class (of the changed image).
     `outside_maps`: method -> (C, H, W) float32, per audited class the mean, over its images, of the attribution
     outside the objects, each map first divided by its total mass so that every image counts the same.
+    `references`: what inside shares are compared with, None where no references were made (see passes/refer.py).
     """
 
     model: str
@@ -178,6 +179,7 @@ class Observed:
     scores: pd.DataFrame
     trials: pd.DataFrame
     outside_maps: Mapping[str, np.ndarray]
+    references: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,17 +265,13 @@ class Classifier(Protocol):
     @property
     def module(self) -> nn.Module: ...  # (B, 3, H, W) in [0, 1] -> (B, K) logits; normalises inside; eval mode, frozen
     @property
-    def fast(
-        self,
-    ) -> nn.Module: ...  # the same function in a copy, channels last, batch norm folded; `module` is as given
+    def fast(self) -> nn.Module: ...  # a copy of `module`, channels last, batch norm folded
     @property
     def classes(self) -> tuple[str, ...]: ...  # K names
     @property
     def frame(self) -> tuple[int, int]: ...  # (height, width) of the input
     @property
-    def transform(
-        self,
-    ) -> Callable[..., Any]: ...  # the spatial preprocessing (torchvision v2), carries tv_tensors along
+    def transform(self) -> Callable[..., Any]: ...  # spatial preprocessing (torchvision v2), carries tv_tensors along
     @property
     def device(self) -> torch.device: ...
     @property
@@ -287,6 +285,10 @@ class Classifier(Protocol):
 
     def layer(self, name: str | None) -> nn.Module:
         """The layer of `fast` of that dotted name, or (None) the last one whose output is a feature map."""
+        ...
+
+    def having(self, module: nn.Module, fast: nn.Module) -> Classifier:
+        """The same classifier around another network of the same architecture."""
         ...
 
 

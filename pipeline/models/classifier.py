@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -72,6 +72,12 @@ class Classifier:
         rng = torch.Generator(self.device).manual_seed(0)
         images = torch.rand((size, 3, *self.frame), device=self.device, generator=rng)
         return images.contiguous(memory_format=torch.channels_last)
+
+    def having(self, module: nn.Module, fast: nn.Module) -> Classifier:
+        other = replace(self, module=module, fast=fast)
+        measured = {k: v for k, v in vars(self).items() if k in ("forward_chunk", "backward_chunk")}
+        vars(other).update(measured)  # the same architecture takes the same time
+        return other
 
     def layer(self, name: str | None) -> nn.Module:
         return self._last_feature_map if name is None else _named(self._network, name)

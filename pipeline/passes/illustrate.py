@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.maps import positive
+from pipeline.passes.attribute import attributed
 from pipeline.passes.choose import choose_edits, choose_images
 from pipeline.passes.eye import Eye, generator, in_batches
 from pipeline.passes.intervene import edited
-from pipeline.passes.observe import attributed
 from pipeline.report.pictures import write_heat, write_picture
 from pipeline.run.frames import Frames
 from pipeline.types import Intervention, Method, Observed, Verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from itertools import chain
 
 import numpy as np
@@ -11,13 +12,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.core.maps import REASONS, oriented, positive, shared_interest_case, undefined
-from pipeline.methods.one_pass import Reader, one_pass
+from pipeline.core.maps import REASONS, positive, shared_interest_case, undefined
 from pipeline.methods.probe import probe
+from pipeline.methods.sensitivity import insensitive
+from pipeline.models.randomised import randomised
+from pipeline.passes.attribute import attributed
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, halved, log_odds, to_host
 from pipeline.passes.point import half, peaks, pointed, small_maps
-from pipeline.types import AuditError, Batch, Labels, Maps, Method, Metric
+from pipeline.types import AuditError, Batch, Images, Labels, Maps, Method, Metric
 
 PEAK = ("x0", "y0", "x1", "y1")
 PROBED = 4  # images that every method is tried on before the run
@@ -35,9 +38,10 @@ def observe(
     first = next(walk, None)
     if first is None:
         raise AuditError(_nothing(stock))
-    batch = stock.frames.batch(first[:PROBED], eye.index).to(eye.classifier.device)
+    probed = first[np.unique(np.linspace(0, len(first) - 1, PROBED).round().astype(int))]
+    batch = stock.frames.batch(probed, eye.index).to(eye.classifier.device)
     targets = eye.targets(batch.labels, eye.classifier(batch.images).argmax(dim=1))
-    refused = {m: reason for m, f in methods.items() if (reason := probe(f, eye.classifier, batch.images, targets))}
+    refused = _refused(eye, methods, batch.images, targets)
     observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics)
     with tqdm(total=stock.total, desc=f"{name}: looking", unit="image", disable=None) as bar:
         for rows in chain([first], walk):
@@ -46,28 +50,13 @@ def observe(
     return observer, refused
 
 
-def attributed(eye: Eye, batch: Batch, methods: Mapping[str, Method]) -> tuple[Tensor, Labels, dict[str, Maps]]:
-    """Logits (B, K), targets (B,) and every method's oriented maps; methods that read one gradient share its pass."""
-    readers = {name: m for name, m in methods.items() if isinstance(m, Reader)}
-    if readers:
-        layers = [layer for m in readers.values() for layer in m.layers(eye.classifier)]
-        seen = one_pass(
-            eye.classifier,
-            batch.images,
-            lambda logits, part: eye.targets(batch.labels[part], logits.argmax(dim=1)),
-            layers,
-        )
-        logits, targets = seen.logits, seen.target
-    else:
-        logits = eye.classifier(batch.images)
-        targets = eye.targets(batch.labels, logits.argmax(dim=1))
-    maps = {
-        name: readers[name].read(seen, eye.classifier)
-        if name in readers
-        else method(eye.classifier, batch.images, targets)
-        for name, method in methods.items()
-    }
-    return logits, targets, {name: oriented(own, methods[name].sign) for name, own in maps.items()}
+def _refused(eye: Eye, methods: Mapping[str, Method], images: Images, targets: Labels) -> dict[str, str]:
+    """The methods that would lie about this model, with the reason."""
+    refused = {m: reason for m, f in methods.items() if (reason := probe(f, eye.classifier, images, targets))}
+    left = {m: f for m, f in methods.items() if m not in refused}
+    random = cache(partial(randomised, eye.classifier))
+    found = {m: insensitive(f, eye.classifier, random, images, targets) for m, f in left.items()}
+    return refused | {m: reason for m, reason in found.items() if reason}
 
 
 def _nothing(stock: Stock) -> str:

@@ -11,7 +11,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from pipeline.judge import Judge
@@ -141,7 +140,8 @@ class _Trial:
         pattern, at = mark(pixels, seed), place(corner, pixels, classifier.frame)
         column = eye.index[c]
         both = (Spiked(m, pattern, at, column, strength) for m in (classifier.module, classifier.fast))
-        changed = _with_modules(eye, *(m.to(classifier.device).eval() for m in both))
+        module, fast = (m.to(classifier.device).eval() for m in both)
+        changed = replace(eye, classifier=classifier.having(module, fast))
         return _Trial(eye=changed, frames=frames, label=c, pattern=pattern, at=at)
 
     def draw(self, prevalence: float, rng: np.random.Generator) -> frozenset[int]:
@@ -164,11 +164,6 @@ class _Trial:
             turned += int((said[1] & ~said[0]).sum())
             total += len(rows)
         return turned / max(total, 1)
-
-
-def _with_modules(eye: Eye, module: nn.Module, fast: nn.Module) -> Eye:
-    """The same eye with another network in its classifier."""
-    return replace(eye, classifier=replace(eye.classifier, module=module, fast=fast))  # type: ignore[type-var]
 
 
 class MarkedFrames(Frames):

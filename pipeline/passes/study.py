@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,10 @@ from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, generator
 from pipeline.passes.intervene import intervene
 from pipeline.passes.observe import observe
+from pipeline.run.frames import Frames
 from pipeline.types import Evidence, Intervention, Method, Metric, Observed, Signal, Verdict
+
+Refer = Callable[[Eye, Frames, Mapping[str, Method]], pd.DataFrame | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +41,11 @@ def study(
     name: str,
     seed: int,
     batch_size: int,
+    refer: Refer | None = None,
 ) -> Study:
     """Attribution first, since it proposes the places that the interventions then test.
+
+    `refer` makes the references of `Observed` with the methods that the model was found fit for.
 
     Raises:
         AuditError: no image could be audited.
@@ -47,6 +53,7 @@ def study(
     observer, refused = observe(eye, stock, methods, metrics, name=name, batch_size=batch_size)
     images, scores, outside = observer.tables(stock.facts)
     trials = intervene(eye, stock.frames, images, interventions, name=name, seed=seed, batch_size=batch_size)
+    usable = {m: f for m, f in methods.items() if m not in refused}
     present = np.array([(images["class"] == c).any() for c in eye.classes])
     observed = Observed(
         model=name,
@@ -57,6 +64,7 @@ def study(
         scores=scores,
         trials=trials,
         outside_maps={m: maps[present] for m, maps in outside.items()},
+        references=refer(eye, stock.frames, usable) if refer is not None and usable else None,
     )
     evidence = tuple(e for s, signal in signals.items() for e in signal(observed, generator(seed, s)))
     return Study(observed=observed, evidence=evidence, verdicts=judge(observed, evidence), refused=refused)

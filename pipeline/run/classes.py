@@ -6,6 +6,8 @@ import pandas as pd
 
 from pipeline.types import Evidence, Findings
 
+REFERENCES = ("shuffled_boxes", "random_weights", "bank_middle")
+
 
 def class_rows(findings: Findings) -> pd.DataFrame:
     """One row per audited class; columns are described in the README."""
@@ -36,6 +38,6 @@ def _lead(e: Evidence) -> dict[str, object]:
         return {}  # the other leads have tables of their own in findings.csv
     method = str(e.details["method"])
     row: dict[str, object] = {"inside_share": e.estimate, "inside_share_low": e.low, "inside_share_high": e.high}
-    row |= {key: e.details.get(key) for key in ("lift", "place", "share", "others_share")}
+    row |= {key: e.details.get(key) for key in ("lift", *REFERENCES, "place", "share", "others_share")}
     renamed = {"place": "hotspot_place", "share": "hotspot_share", "others_share": "hotspot_others_share"}
     return {f"{renamed.get(key, key)}:{method}": value for key, value in row.items()}

@@ -15,7 +15,7 @@ from pipeline.types import Evidence, Observed
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionLead:
-    """Per class and method: the mean inside share beside the area fraction, and the class's hotspot.
+    """Per class and method: the mean inside share beside its references, and the class's hotspot.
 
     The hotspot is the window where the class's mean map of outside attribution exceeds the mean of the other classes'
     most. It localises; harmless bright marks attract attribution in honest models too, so it never decides.
@@ -23,7 +23,7 @@ class AttributionLead:
 
     window: float  # side of the hotspot, as a share of the frame's shorter side
     draws: int  # bootstrap samples
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if not 0 < self.window <= 1:
@@ -57,9 +57,31 @@ class AttributionLead:
                 "method": method,
                 "area_fraction": float(area),
                 "lift": _mean(own["lift"]),
+                "lift_of_others": _mean(scores.loc[(scores["class"] != k) & (scores["method"] == method), "lift"]),
+                **referred(observed.references, k, method),
                 **hotspot(observed.outside_maps[method], observed.classes.index(k), self.window),
             },
         )
+
+
+def referred(references: pd.DataFrame | None, k: str, method: str) -> dict[str, float | str]:
+    """What a class's inside share is compared with (see passes/refer.py); empty where no references were made.
+
+    Returns:
+        `own_sampled`, the share on the sample that the others are from; `shuffled_boxes`; `random_weights`; and with a
+        bank, of its n models, `bank_n`, `bank_low`, `bank_middle` and `bank_high` (least, median, largest).
+    """
+    if references is None:
+        return {}
+    rows = references[(references["class"] == k) & (references["method"] == method)]
+    shares = rows.set_index("reference")["inside_share"].dropna()
+    names = {"own": "own_sampled", "shuffled_boxes": "shuffled_boxes", "random_weights": "random_weights"}
+    found: dict[str, float | str] = {name: float(shares.get(key, np.nan)) for key, name in names.items()}
+    bank = shares[[str(name).startswith("bank:") for name in shares.index]]
+    if len(bank):
+        found |= {"bank_n": float(len(bank)), "bank_low": float(bank.min()), "bank_high": float(bank.max())}
+        found["bank_middle"] = float(bank.median())
+    return found
 
 
 def hotspot(maps: np.ndarray, k: int, window: float) -> dict[str, float | str]:

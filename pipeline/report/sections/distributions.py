@@ -42,8 +42,23 @@ class DistributionsSection:
         tables = []
         for method, rows in methods.items():
             by_class = class_rows(rows)
-            tables.append((method, [_row(c, by_class[c], areas.get(c, math.nan)) for c in shown if c in by_class]))
+            rows_shown = [_row(c, by_class[c], areas.get(c, math.nan)) for c in shown if c in by_class]
+            for row in rows_shown:
+                row["references"] = _references(findings, str(row["name"]), method)
+            tables.append((method, rows_shown))
         return {"findings": findings, "tables": tables, "rest": len(ranked) - len(shown)}
+
+
+def _references(findings: Findings, name: str, method: str) -> list[tuple[str, str]]:
+    """What the class's inside share is compared with, in words and numbers; empty where no references were made."""
+    found = [e for e in findings.evidence if e.signal == f"attribution_lead:{method}" and e.class_name == name]
+    details = found[0].details if found else {}
+    named = {"own_sampled": "this model", "shuffled_boxes": "shuffled boxes", "random_weights": "random weights"}
+    shown = [(text, percent(float(details[key]))) for key, text in named.items() if key in details]
+    if "bank_n" in details:
+        low, high = (percent(float(details[key])) for key in ("bank_low", "bank_high"))
+        shown.append((f"bank of {float(details['bank_n']):.0f}", low if low == high else f"{low} to {high}"))
+    return shown
 
 
 def _row(name: str, scores: pd.DataFrame, area: float) -> dict[str, object]:

@@ -16,6 +16,8 @@ Arm = Literal[
     "audit_only",  # one class carries it in the audited images, none in training
     "immune",  # trained with the mark in every class, audited with it in one
     "context",  # classes prefer a warm or a cool surrounding
+    "sized",  # one class's objects are smaller than the others'
+    "placed",  # one class's objects lie on the left, the others' on the right
     "weak_training",  # stopped early, on few images
     "random_weights",
     "jittered",  # annotation arms: clean models, spoilt boxes and masks
@@ -23,7 +25,17 @@ Arm = Literal[
     "eroded",
     "missing_objects",
 ]
-HARMLESS: tuple[Arm, ...] = ("clean", "balanced", "audit_only", "immune", "context", "weak_training", "random_weights")
+HARMLESS: tuple[Arm, ...] = (
+    "clean",
+    "balanced",
+    "audit_only",
+    "immune",
+    "context",
+    "sized",
+    "placed",
+    "weak_training",
+    "random_weights",
+)
 DEGRADED: tuple[Arm, ...] = ("jittered", "dilated", "eroded", "missing_objects")
 
 

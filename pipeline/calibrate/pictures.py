@@ -77,10 +77,22 @@ def _of_classes(source: Pool, case: Case, per_class: int, split: str) -> Pool:
     rng = np.random.default_rng([case.seed, 0 if split == "training" else 1])
     rows = []
     for k in range(case.classes):
-        own = rng.permutation(np.flatnonzero(source.label == k))
+        own = rng.permutation(np.flatnonzero((source.label == k) & _belongs(source, case, k)))
         rows.append(own[-per_class:] if split == "truth" else own[:per_class])
     at = np.concatenate(rows)
     return Pool(plain=source.plain[at], empty=source.empty[at], mask=source.mask[at], label=source.label[at])
+
+
+def _belongs(source: Pool, case: Case, k: int) -> NDArray[np.bool_]:
+    """(n,) the pictures that the arm leaves to class k: half of them where objects differ in size or place."""
+    if case.arm == "sized":
+        measure = source.mask.sum(axis=(1, 2)).astype(float)
+    elif case.arm == "placed":
+        measure = (source.mask * np.arange(source.mask.shape[2])).sum(axis=(1, 2)) / source.mask.sum(axis=(1, 2))
+    else:
+        return np.ones(len(source.label), bool)
+    below = measure < np.median(measure)
+    return below if k == case.guilty else ~below
 
 
 def _marked(case: Case, plant: Plant | None, source: Pool, rates: NDArray, split: str) -> Pictures:

@@ -14,6 +14,8 @@ from pipeline.interventions.pairing import pairs
 from pipeline.interventions.regions import check_margin, holes, largest, squares
 from pipeline.types import Batch, Images
 
+MOVED = ("moved", "own_moved")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideTransplant:
@@ -24,6 +26,10 @@ class OutsideTransplant:
     colour and brightness of the donor's surroundings, so that it does not contradict them. The same trials serve every
     class: for class k, donors of class k are compared with donors of the other classes. The donor's further objects are
     filled smoothly.
+
+    Objects of one class may be smaller than others', or lie elsewhere, and models learn that. So with `moved`, in arms
+    `moved` and `own_moved`, the object is put into the same box *at home*, on its own surroundings: what that alone
+    does to the prediction is not the surroundings' doing.
     """
 
     margin_fraction: float
@@ -32,7 +38,8 @@ class OutsideTransplant:
     recipients_per_donor: int
     max_donors: int  # per class, drawn at random where there are more
     matched: bool
-    version: ClassVar[int] = 2
+    moved: bool
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         check_margin(self.margin_fraction, self.margin_px)
@@ -47,6 +54,8 @@ class OutsideTransplant:
     def plan(self, images: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         chosen = pairs(images, self.recipients_per_donor, self.max_donors, rng)
         trials = [(r, d, "own" if same else "other") for r, d, same in chosen]
+        if self.moved:
+            trials += [(r, d, "own_moved" if same else "moved") for r, d, same in chosen]
         if self.matched:
             trials += [(r, d, "matched") for r, d, same in chosen if not same]
             if images["class"].nunique() == 2:  # where the donors' own class has to serve as neutral, it is matched too
@@ -58,6 +67,9 @@ class OutsideTransplant:
             raise ValueError("`donors` are needed for a transplant, got None")
         places = largest(squares(donors, self.margin_fraction, self.margin_px))
         regions = largest(squares(recipients, self.margin_fraction, self.margin_px))
+        if arm in MOVED:
+            home = smooth_fill(recipients.images, holes(recipients, self.margin_fraction, self.margin_px))
+            return paste(recipients.images, regions, home, places, self.feather)
         hole = holes(donors, self.margin_fraction, self.margin_px)
         giving = recipients.images
         if arm.endswith("matched"):

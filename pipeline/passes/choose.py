@@ -16,6 +16,8 @@ EDITS_PER_CLASS = 3  # of every intervention
 CONTROLS = (
     "own",
     "own_matched",
+    "moved",
+    "own_moved",
     "in_neutral",
     "elsewhere",
     "out_own",

@@ -14,6 +14,8 @@ from pipeline.core.stats import Floats, detectable_difference, median_difference
 from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
 from pipeline.types import Evidence
 
+MOVED = ("moved", "own_moved")  # arms of a transplant: the object in the donor's box, on its own surroundings
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -29,6 +31,7 @@ class Comparison:
     n_others: int
     n_classes: int
     n_undefined: int  # trials whose log-odds are unknown
+    by_place: float  # of k's donors, the rate that the new place and size alone bring about; 0 where not tried
     undefined: str = ""
 
 
@@ -40,6 +43,7 @@ def compare(
     draws: int,
     max_others: int,
     rng: np.random.Generator,
+    moved: pd.DataFrame | None = None,
     interval: bool = True,
 ) -> Comparison:
     """Per class k, donors of k against donors of each other class c; the median over c decides.
@@ -48,6 +52,10 @@ def compare(
     classes only: that belong to c, so that c's donors give to their own class). Effect: the share of recipients called
     k. p-value: donors' labels permuted, a donor with all its recipients, so that re-used donors do not count twice;
     statistic the same median with the rank of k's log-odds, which sees small shifts and does not mind outliers.
+
+    Args:
+        moved: trials with the same recipients and donors in which only the object's place and size changed; what these
+            do is taken off, trial by trial (see `beyond`).
     """
     known = trials[trials[f"log_odds:{k}"].notna()] if len(trials) else trials
     others, donors, labels = donors_of(known, k, classes, max_others, rng)
@@ -55,10 +63,11 @@ def compare(
     if not len(trials) or not others or n < 2:
         return undefined_comparison("not run" if not len(trials) else "nothing to compare with", n, len(labels) - n)
     arranged = Draws.of(labels, draws, rng, resample=interval)
-    flips, ranks = worth(known, k, others, donors)
+    flips, ranks = worth(beyond(known, moved, k), k, others, donors)
     if not np.isfinite(arranged.observed(partial(median_difference, flips))):
         return undefined_comparison("nothing to compare with", n, len(labels) - n)
-    rate = float(np.nanmean(flips[labels == 0]))
+    by_place = placed_rate(moved, k)
+    rate = min(1.0, float(np.nanmean(flips[labels == 0])) + by_place)
     estimate, low, high = arranged.observed(partial(median_difference, flips)), float("nan"), float("nan")
     if interval:  # costs as much as all the rest
         estimate, low, high = excess_with_interval(flips, arranged, rate)
@@ -74,6 +83,7 @@ def compare(
         n_others=len(labels) - n,
         n_classes=len(others),
         n_undefined=len(trials) - len(known),
+        by_place=by_place,
     )
 
 
@@ -107,6 +117,7 @@ def evidence(
         details={
             "flipped": found.rate,
             "flipped_neutral": found.base,
+            "flipped_by_place": found.by_place,
             "n_other_classes": found.n_classes,
             "n_undefined": found.n_undefined,
             **(details or {}),
@@ -128,6 +139,7 @@ def undefined_comparison(why: str, n: int = 0, n_others: int = 0) -> Comparison:
         n_others=n_others,
         n_classes=0,
         n_undefined=0,
+        by_place=nan,
         undefined=why,
     )
 
@@ -146,10 +158,37 @@ def donors_of(
     return others, table["donor"].to_numpy(object), table["donor_class"].map(group).to_numpy(np.int64)
 
 
+def beyond(trials: pd.DataFrame, moved: pd.DataFrame | None, k: str) -> pd.DataFrame:
+    """`trials` with columns called (1 where the prediction is k) and shift (k's log-odds), less those when moved alone.
+
+    Without `moved` trials nothing is taken off; with them, a trial that has no such partner is left out.
+    """
+    called, shift = (trials["predicted"] == k).astype(float), trials[f"log_odds:{k}"]
+    if moved is None or moved.empty:
+        return trials.assign(called=called, shift=shift)
+    partner = moved.drop_duplicates(["recipient", "donor"]).set_index(["recipient", "donor"])
+    partner = partner.reindex(pd.MultiIndex.from_frame(trials[["recipient", "donor"]]))
+    alone = partner[f"log_odds:{k}"].to_numpy(float)
+    found = trials.assign(called=called - (partner["predicted"] == k).to_numpy(float), shift=shift - alone)
+    return found[np.isfinite(alone)]
+
+
+def placed_rate(moved: pd.DataFrame | None, k: str) -> float:
+    """How often objects of other classes are called k at home, in the boxes of k's objects."""
+    if moved is None or moved.empty:
+        return 0.0
+    foreign = moved[(moved["donor_class"] == k) & (moved["recipient_class"] != k)]
+    return float((foreign["predicted"] == k).mean()) if len(foreign) else 0.0
+
+
 def worth(trials: pd.DataFrame, k: str, others: list[str], donors: np.ndarray) -> tuple[Floats, Floats]:
-    """(n, c) per donor and comparison: the share of its recipients called k, and the mean rank of k's log-odds."""
+    """(n, c) per donor and comparison: the share of its recipients called k, and the mean rank of k's log-odds.
+
+    Args:
+        trials: with the columns of `beyond`.
+    """
     pool = trials[(trials["recipient_class"] != k) & trials["donor"].isin(donors)]
-    pool = pool.assign(called=(pool["predicted"] == k).astype(float), rank=rankdata(pool[f"log_odds:{k}"]) / len(pool))
+    pool = pool.assign(rank=rankdata(pool["shift"]) / max(len(pool), 1))
     columns = []
     for c in others:
         if len(others) > 1:

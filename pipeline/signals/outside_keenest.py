@@ -11,7 +11,16 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.stats import Floats, Ints, median_difference, permutation_p
-from pipeline.signals.donors import Comparison, donors_of, evidence, undefined_comparison, worth
+from pipeline.signals.donors import (
+    MOVED,
+    Comparison,
+    beyond,
+    donors_of,
+    evidence,
+    placed_rate,
+    undefined_comparison,
+    worth,
+)
 from pipeline.signals.groups import Draws, excess_with_interval
 from pipeline.types import Evidence, Observed
 
@@ -33,7 +42,7 @@ class OutsideKeenest:
     draws: int  # permutations, and bootstrap samples
     max_other_classes: int
     alpha: float  # for the smallest detectable effect
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -41,34 +50,37 @@ class OutsideKeenest:
 
     def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
         trials = observed.trials
-        moved = trials[(trials["intervention"] == "outside_transplant") & trials["arm"].isin(ARMS)]
+        transplants = trials[trials["intervention"] == "outside_transplant"]
         removed = trials[trials["intervention"] == "object_removed"]
-        return [self._evidence(k, moved, removed, observed, rng) for k in observed.classes]
+        return [self._evidence(k, transplants, removed, observed, rng) for k in observed.classes]
 
     def _evidence(
-        self, k: str, moved: pd.DataFrame, removed: pd.DataFrame, observed: Observed, rng: np.random.Generator
+        self, k: str, transplants: pd.DataFrame, removed: pd.DataFrame, observed: Observed, rng: np.random.Generator
     ) -> Evidence:
-        found = self._compare(k, moved, _keenness(removed, k), observed.classes, rng)
+        found = self._compare(k, transplants, _keenness(removed, k), observed.classes, rng)
         return evidence(
             "outside_keenest", k, found, alpha=self.alpha, version=self.version, details={"share": self.share}
         )
 
     def _compare(
-        self, k: str, moved: pd.DataFrame, keenness: pd.Series, classes: Sequence[str], rng: np.random.Generator
+        self, k: str, transplants: pd.DataFrame, keenness: pd.Series, classes: Sequence[str], rng: np.random.Generator
     ) -> Comparison:
-        known = moved[moved["donor"].isin(keenness.index)]
+        moved = transplants[transplants["arm"].isin(MOVED)]
+        given = transplants[transplants["arm"].isin(ARMS)]
+        known = given[given["donor"].isin(keenness.index)]
         others, donors, labels = donors_of(known, k, classes, self.max_other_classes, rng)
         if not others or (labels == 0).sum() < 2:
             why = "nothing to compare with" if len(known) else "needs object removal and outside transplant"
             return undefined_comparison(why)
         order = np.argsort(-keenness.loc[donors].to_numpy(float), kind="stable")
         donors, labels = donors[order], labels[order]
-        flips, _ = worth(known, k, others, donors)
+        flips, _ = worth(beyond(known, moved, k), k, others, donors)
         chosen = keenest(labels[None], self.share)[0] >= 0
         n, n_others = int((labels[chosen] == 0).sum()), int((labels[chosen] > 0).sum())
         if not np.isfinite(flips[chosen & (labels == 0)]).any():
             return undefined_comparison("nothing to compare with", n, n_others)
-        rate = float(np.nanmean(flips[chosen & (labels == 0)]))
+        by_place = placed_rate(moved[moved["donor"].isin(donors[chosen])], k)
+        rate = min(1.0, float(np.nanmean(flips[chosen & (labels == 0)])) + by_place)
         estimate, low, high = excess_with_interval(flips[chosen], Draws.of(labels[chosen], self.draws, rng), rate)
         arranged = Draws.of(labels, self.draws, rng, resample=False)
         difference = partial(_difference, flips, self.share)
@@ -82,7 +94,8 @@ class OutsideKeenest:
             n=n,
             n_others=n_others,
             n_classes=len(others),
-            n_undefined=len(moved) - len(known),
+            n_undefined=len(given) - len(known),
+            by_place=by_place,
         )
 
 

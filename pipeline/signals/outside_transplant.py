@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from pipeline.signals.donors import compare, evidence
+from pipeline.signals.donors import MOVED, compare, evidence
 from pipeline.types import Evidence, Observed
 
 SIGNALS = {"other": "outside_transplant", "matched": "outside_transplant_matched"}  # arm -> name
@@ -22,7 +22,7 @@ class OutsideTransplant:
     draws: int  # permutations, and bootstrap samples
     max_other_classes: int
     alpha: float  # for the smallest detectable effect
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
         trials = observed.trials[observed.trials["intervention"] == "outside_transplant"]
@@ -37,6 +37,7 @@ class OutsideTransplant:
             trials[(trials["arm"] == arm) | own],
             k,
             observed.classes,
+            moved=trials[trials["arm"].isin(MOVED)],
             draws=self.draws,
             max_others=self.max_other_classes,
             rng=rng,

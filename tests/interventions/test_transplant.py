@@ -15,6 +15,7 @@ SETTINGS = {
     "recipients_per_donor": 2,
     "max_donors": 50,
     "matched": False,
+    "moved": False,
 }
 
 
@@ -66,6 +67,14 @@ def test_donors_are_capped_per_class() -> None:
     assert plan["donor"].nunique() == 6
 
 
+def _batch(image: torch.Tensor, box: list[float]) -> Batch:
+    empty = torch.zeros(1, *image.shape[-2:], dtype=torch.bool)
+    return Batch(
+        ids=("a",), images=image, labels=torch.zeros(1, dtype=torch.int64), inside=empty, others=empty,
+        boxes=(torch.tensor([box]),),
+    )  # fmt: skip
+
+
 def test_the_recipients_object_lands_in_the_donors_box_and_the_rest_is_the_donors() -> None:
     frame = (40, 60)
     donor_image, own_image = torch.full((1, 3, *frame), 0.2), torch.zeros(1, 3, *frame)
@@ -73,15 +82,8 @@ def test_the_recipients_object_lands_in_the_donors_box_and_the_rest_is_the_donor
     donor_image[:, 0, 35:, :5] = 1.0  # a mark in its surroundings
     own_image[:, 1, 5:15, 5:15] = 1.0  # the recipient's object
 
-    def batch(image: torch.Tensor, box: list[float]) -> Batch:
-        empty = torch.zeros(1, *frame, dtype=torch.bool)
-        return Batch(
-            ids=("a",), images=image, labels=torch.zeros(1, dtype=torch.int64), inside=empty, others=empty,
-            boxes=(torch.tensor([box]),),
-        )  # fmt: skip
-
     edit = OutsideTransplant(**SETTINGS).edit
-    changed = edit(batch(own_image, [5.0, 5, 15, 15]), batch(donor_image, [40.0, 20, 50, 30]), "other")
+    changed = edit(_batch(own_image, [5.0, 5, 15, 15]), _batch(donor_image, [40.0, 20, 50, 30]), "other")
     place = torch.zeros(frame, dtype=torch.bool)
     place[17:33, 37:53] = True
     assert torch.equal(changed[:, :, ~place], donor_image[:, :, ~place])
@@ -117,3 +119,28 @@ def test_matched_objects_take_the_surroundings_brightness() -> None:
     plain, matched = (edit(batch(dark), batch(bright), arm)[0, 0, 15, 15] for arm in ("other", "matched"))
     assert plain == pytest.approx(0.3, abs=0.02)
     assert matched > 0.8
+
+
+def test_moved_at_home_the_object_takes_the_donors_box_and_keeps_its_own_surroundings() -> None:
+    frame = (40, 60)
+    donor_image, own_image = torch.full((1, 3, *frame), 0.2), torch.full((1, 3, *frame), 0.5)
+    own_image[:, 1, 5:15, 5:15] = 1.0  # the recipient's object
+    own_image[:, 2, 35:, 55:] = 0.9  # its surroundings
+    donor, own = _batch(donor_image, [40.0, 20, 50, 30]), _batch(own_image, [5.0, 5, 15, 15])
+    changed = OutsideTransplant(**SETTINGS).edit(own, donor, "moved")
+    there = OutsideTransplant(**SETTINGS).edit(own, donor, "other")
+    place, hole = torch.zeros(2, *frame, dtype=torch.bool)
+    place[17:33, 37:53] = True
+    hole[2:18, 2:18] = True
+    assert torch.allclose(changed[:, :, place], there[:, :, place])  # the same object in the same box
+    assert torch.equal(changed[:, :, ~place & ~hole], own_image[:, :, ~place & ~hole])
+    assert torch.allclose(changed[:, :, hole], torch.tensor(0.5), atol=1e-3)  # its own place is filled
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_every_transplant_is_also_made_at_home(classes: int) -> None:
+    plan = OutsideTransplant(**(SETTINGS | {"moved": True})).plan(_table(4, classes), np.random.default_rng(0))
+    for arm, at_home in (("other", "moved"), ("own", "own_moved")):
+        given, moved = (plan[plan["arm"] == a][["recipient", "donor"]].to_numpy().tolist() for a in (arm, at_home))
+        assert given == moved
+        assert given

@@ -27,7 +27,7 @@ PARTS = {
     "interventions": {
         "object_removed": ObjectRemoved(**MARGINS, fills=["smooth", "blur"]),
         "outside_transplant": OutsideTransplant(
-            **MARGINS, feather=0.0, recipients_per_donor=2, max_donors=50, matched=False
+            **MARGINS, feather=0.0, recipients_per_donor=2, max_donors=50, matched=False, moved=False
         ),
         "targeted": TargetedExchange(**MARGINS, max_trials=20, max_hotspots=1, peaks=True, feather=0.0),
     },

@@ -132,7 +132,9 @@ def test_the_gap_is_calibrated_with_two_classes_of_unequal_size() -> None:
                 named = np.where(rng.uniform(size=trials) < stays, "b", "a")
                 rows += [("own" if donor_class == "b" else "other", f"{donor_class}{i}", donor_class, n) for n in named]
         trials_of_b = pd.DataFrame(rows, columns=["arm", "donor", "donor_class", "predicted"])
-        world = observed(trials_of_b.assign(intervention="outside_transplant", recipient_class="b"))
+        world = observed(
+            trials_of_b.assign(intervention="outside_transplant", recipient_class="b", **{"log_odds:b": 0.0})
+        )
         p.append(by_class(GAP(replace(world, classes=("a", "b"), n_outputs=2), rng))["b"].p_value)
     assert np.mean(np.array(p) <= 0.05) <= 0.09
 

@@ -24,7 +24,7 @@ class Stock:
     """
 
     def __init__(self, stream: Iterator[Example | Problem], total: int, frame: tuple[int, int], folder: Path) -> None:
-        self.frames = Frames(folder, total, frame)
+        self.frames = Frames(folder, frame)
         self.problems: list[Problem] = []
         self.total = total
         self._facts: list[dict[str, object]] = []

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.passes.eye import Eye, Rows, generator, halved, in_batches, log_odds, to_host
+from pipeline.core.stats import Floats
+from pipeline.passes.columns import Columns
+from pipeline.passes.eye import Eye, Rows, generator, halved, in_batches, log_odds, tidily, to_host
 from pipeline.run.frames import Frames
 from pipeline.types import Batch, Box, Intervention
 
@@ -56,18 +58,19 @@ def intervene(
     if not plans:
         return pd.DataFrame(columns=TRIALS)
     plan = _completed(pd.concat(plans, ignore_index=True))
-    parts: list[pd.DataFrame] = []
+    found, seen = Columns(len(plan)), []
     with tqdm(total=len(plan), desc=f"{name}: changing", unit="image", disable=None) as bar:
         for (key, arm), group in plan.groupby(["intervention", "arm"], sort=False):
 
             def look(rows: Rows, group: pd.DataFrame = group, key: str = str(key), arm: str = str(arm)) -> None:
                 part = group.iloc[rows]
-                parts.append(_trials(eye, frames, images, interventions[key], part, arm))
+                found.add(_looked(eye, frames, interventions[key], part, arm))
                 bar.update(len(part))
 
-            for rows in in_batches(np.arange(len(group)), batch_size):
+            for rows in tidily(in_batches(np.arange(len(group)), batch_size)):
                 halved(look, rows)
-    return pd.concat(parts, ignore_index=True)
+            seen.append(group.index.to_numpy())
+    return _trials(eye, images, plan.loc[np.concatenate(seen)], found.columns())
 
 
 def _completed(plan: pd.DataFrame) -> pd.DataFrame:
@@ -100,9 +103,10 @@ def edited(
     return batch, intervention.edit(batch, giving, arm)
 
 
-def _trials(
-    eye: Eye, frames: Frames, images: pd.DataFrame, intervention: Intervention, plan: pd.DataFrame, arm: str
-) -> pd.DataFrame:
+def _looked(
+    eye: Eye, frames: Frames, intervention: Intervention, plan: pd.DataFrame, arm: str
+) -> dict[str, np.ndarray]:
+    """What the model says of some changed images, in numbers."""
     recipients, donors = plan["recipient"].to_numpy(), plan["donor"].to_numpy()
     batch, changed = edited(eye, frames, intervention, recipients, donors, arm, plan["place"].tolist())
     logits = eye.classifier(changed)
@@ -114,25 +118,28 @@ def _trials(
         "changed_fraction": (changed != batch.images).any(dim=1).double().mean(dim=(1, 2)),
     }
     odds = log_odds(logits).index_select(1, eye.columns)
-    columns |= {f"log_odds:{c}": odds[:, i] for i, c in enumerate(eye.classes)}
-    found = to_host(columns)
-    before = images.iloc[recipients]
+    return to_host(columns | {f"log_odds:{c}": odds[:, i] for i, c in enumerate(eye.classes)})
+
+
+def _trials(eye: Eye, images: pd.DataFrame, plan: pd.DataFrame, found: dict[str, Floats]) -> pd.DataFrame:
+    """The plan with what was seen, row by row."""
+    recipients, donors = plan["recipient"].to_numpy(), plan["donor"].to_numpy()
     predicted = eye.names[found.pop("predicted").astype(int)]
     logit = found.pop("logit")
-    ids, labels = images["id"].to_numpy(object), images["class"].to_numpy(object)
+    ids, labels, said = (images[c].to_numpy(object) for c in ("id", "class", "predicted"))
     given = donors >= 0
     return pd.DataFrame(
         {
-            "intervention": plan["intervention"].to_numpy(),
-            "arm": arm,
+            "intervention": plan["intervention"].to_numpy(object),
+            "arm": plan["arm"].to_numpy(object),
             "recipient": ids[recipients],
             "donor": np.where(given, ids[donors], ""),
             "recipient_class": labels[recipients],
             "donor_class": np.where(given, labels[donors], ""),
             "predicted": predicted,
-            "stays": predicted == before["predicted"].to_numpy(object),
-            "probability_before": before["probability"].to_numpy(),
-            "logit_change": logit - before["logit"].to_numpy(),
+            "stays": predicted == said[recipients],
+            "probability_before": images["probability"].to_numpy()[recipients],
+            "logit_change": logit - images["logit"].to_numpy()[recipients],
             "tested": plan["tested"].to_numpy(object),
             "place": plan["place"].to_numpy(object),
             "spot": plan["spot"].to_numpy(),

@@ -17,9 +17,10 @@ from pipeline.methods.probe import probe
 from pipeline.methods.sensitivity import insensitive
 from pipeline.models.randomised import randomised
 from pipeline.passes.attribute import attributed
+from pipeline.passes.columns import Columns
 from pipeline.passes.decode import Stock
-from pipeline.passes.eye import Eye, halved, log_odds, to_host
-from pipeline.passes.point import half, peaks, pointed, small_maps
+from pipeline.passes.eye import Eye, halved, log_odds, tidily, to_host
+from pipeline.passes.point import GRID, half, peaks, pointed, small_maps
 from pipeline.types import AuditError, Batch, Images, Labels, Maps, Method, Metric
 
 PEAK = ("x0", "y0", "x1", "y1")
@@ -42,9 +43,9 @@ def observe(
     batch = stock.frames.batch(probed, eye.index).to(eye.classifier.device)
     targets = eye.targets(batch.labels, eye.classifier(batch.images).argmax(dim=1))
     refused = _refused(eye, methods, batch.images, targets)
-    observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics)
+    observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics, stock.total)
     with tqdm(total=stock.total, desc=f"{name}: looking", unit="image", disable=None) as bar:
-        for rows in chain([first], walk):
+        for rows in tidily(chain([first], walk)):
             halved(lambda part: observer.see(stock.frames.batch(part, eye.index)), rows)
             bar.update(len(rows))
     return observer, refused
@@ -67,13 +68,15 @@ def _nothing(stock: Stock) -> str:
 class Observer:
     """Accumulates what one model says and what its maps show, a batch at a time; numbers cross once per batch."""
 
-    def __init__(self, eye: Eye, methods: Mapping[str, Method], metrics: Mapping[str, Metric]) -> None:
+    def __init__(self, eye: Eye, methods: Mapping[str, Method], metrics: Mapping[str, Metric], capacity: int) -> None:
         self.eye, self.methods, self.metrics = eye, methods, metrics
         height, width = eye.classifier.frame
         shape = (2, len(eye.classes), height, width)
         self._outside = {m: torch.zeros(shape, device=eye.classifier.device) for m in methods}
-        self._images: list[pd.DataFrame] = []
-        self._scores: list[pd.DataFrame] = []
+        self._ids: list[str] = []
+        self._images = Columns(capacity)
+        self._scores = {m: Columns(capacity) for m in methods}
+        self._small = np.empty((capacity, GRID, GRID), np.float16)
 
     def see(self, host: Batch) -> None:
         """Predicts, attributes and scores one batch."""
@@ -87,10 +90,13 @@ class Observer:
         corners = peaks(list(maps.values()), batch.inside)
         small = small_maps(list(maps.values()), batch.inside).half().cpu().numpy()
         columns |= {f"peak_{side}": corners[:, i] for i, side in enumerate(PEAK)}
+        numbers = to_host(columns), {name: to_host(block) for name, (block, _) in found.items()}
         # Kept only now: a batch that ran out of memory half-way leaves nothing behind and is seen again in halves.
-        self._images.append(self._image_rows(host.ids, to_host(columns)).assign(small_map=list(small)))
-        self._scores.extend(_score_rows(host.ids, name, to_host(block)) for name, (block, _) in found.items())
+        self._small[len(self._ids) : len(self._ids) + len(host)] = small
+        self._ids.extend(host.ids)
+        self._images.add(numbers[0])
         for name, (_, outside) in found.items():
+            self._scores[name].add(numbers[1][name])
             self._outside[name] += outside
 
     def _score(self, maps: Maps, batch: Batch, halves: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -105,19 +111,21 @@ class Observer:
         in_half = torch.stack([halves == 0, halves == 1], dim=1).to(outside.dtype)
         return columns, torch.einsum("bs,bc,bhw->schw", in_half, audited, outside)
 
-    def _image_rows(self, ids: Sequence[str], columns: dict[str, np.ndarray]) -> pd.DataFrame:
-        names = self.eye.names
+    def _image_rows(self) -> pd.DataFrame:
+        names, columns = self.eye.names, self._images.columns()
         predicted, target = columns.pop("predicted").astype(int), columns.pop("target").astype(int)
         correct = columns.pop("correct").astype(bool)
         corners = np.stack([columns.pop(f"peak_{side}") for side in PEAK], axis=1)
         named = {"predicted": names[predicted], "target": names[target], "correct": correct}
         places = [tuple(map(float, c)) if np.isfinite(c).all() else None for c in corners]
-        own = {"half": [half(i) for i in ids], "peak": pd.Series(places, dtype=object)}
-        return pd.DataFrame({"id": list(ids), **named, **columns, **own})
+        own = {"half": [half(i) for i in self._ids], "peak": pd.Series(places, dtype=object)}
+        return pd.DataFrame({"id": self._ids, **named, **columns, **own}).assign(
+            small_map=list(self._small[: len(self._ids)])
+        )
 
     def tables(self, facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
         """`images`, `scores` and `outside_maps` of types.Observed."""
-        images = facts.merge(pd.concat(self._images, ignore_index=True), on="id", validate="one_to_one")
+        images = facts.merge(self._image_rows(), on="id", validate="one_to_one")
         images["frame"] = [self.eye.classifier.frame] * len(images)
         counts = images["class"].value_counts().reindex(self.eye.classes, fill_value=0).to_numpy()
         halves = {name: sums.cpu().numpy() for name, sums in self._outside.items()}
@@ -125,7 +133,8 @@ class Observer:
         outside = {name: sums.sum(axis=0) / np.maximum(counts, 1)[:, None, None] for name, sums in halves.items()}
         if not self._scores:
             return images, pd.DataFrame(columns=["id", "method", "class", "undefined"]), outside
-        scores = pd.concat(self._scores, ignore_index=True).merge(images[["id", "class", "correct"]], on="id")
+        rows = [_score_rows(self._ids, name, block.columns()) for name, block in self._scores.items()]
+        scores = pd.concat(rows, ignore_index=True).merge(images[["id", "class", "correct"]], on="id")
         if "iou_binary" in scores:
             scores["shared_interest_case"] = shared_interest_case(
                 scores["iou_binary"], scores["ground_truth_coverage"], scores["saliency_coverage"], scores["correct"]

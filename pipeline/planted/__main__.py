@@ -63,14 +63,15 @@ def _write_pictures(out: Path, audited: list[Scene], seed: int) -> list[str]:
         (out / "images" / name).write_bytes(jpeg(scene.image(marked=tagged)))
         marked += [name] if tagged else []
         images.append({"id": number, "file_name": name, "width": SIDE, "height": SIDE})
-        annotations.append(_annotation(number, scene))
+        annotations.append(annotation(number, scene))
     categories = [{"id": i, "name": c} for i, c in enumerate(CLASSES, start=1)]
     text = json.dumps({"images": images, "annotations": annotations, "categories": categories})
     (out / "instances.json").write_text(text + "\n")
     return marked
 
 
-def _annotation(number: int, scene: Scene) -> dict[str, object]:
+def annotation(number: int, scene: Scene) -> dict[str, object]:
+    """The picture's object in COCO's words, its mask as run lengths."""
     rle = coco_mask.encode(np.asfortranarray(scene.mask.astype(np.uint8)))
     x0, y0, x1, y1 = scene.box
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,14 +15,14 @@ from pipeline.types import Batch, Companions, Example
 
 
 class Frames:
-    """Frames and masks of up to `capacity` images as files, with random access by row number.
+    """Frames and masks of audited images in one file, with random access by row number.
 
     Passes after the first read from here instead of decoding again; memory holds the batch, not the dataset (the
-    operating system caches what fits). 224 x 224 costs 163 KB an image. The files live in the run's folder and are
-    removed when it is done.
+    operating system caches what fits; a memory map would count as the process's own). 224 x 224 costs 163 KB an image.
+    The file lives in the run's folder and is removed when it is done.
     """
 
-    def __init__(self, folder: Path, capacity: int, frame: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, frame: tuple[int, int]) -> None:
         height, width = frame
         folder.mkdir(parents=True)
         self.frame = frame
@@ -28,21 +30,19 @@ class Frames:
         self._ids: list[str] = []
         self._boxes: list[Tensor] = []
         self._companions: list[Companions] = []
-        size = max(capacity, 1)  # a memory map cannot be empty
-        self._images = np.memmap(folder / "images.u8", np.uint8, "w+", shape=(size, 3, height, width))
-        packed = (size, -(-height * width // 8))
-        self._inside = np.memmap(folder / "inside.bits", np.uint8, "w+", shape=packed)
-        self._others = np.memmap(folder / "others.bits", np.uint8, "w+", shape=packed)
+        self._pixels, self._bits = 3 * height * width, -(-height * width // 8)
+        self._file = os.open(folder / "frames.u8", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        weakref.finalize(self, os.close, self._file)
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def add(self, example: Example) -> None:
         """Appends one example as the next row."""
-        row = len(self)
-        self._images[row] = example.image.numpy()
-        self._inside[row] = np.packbits(example.inside.numpy())
-        self._others[row] = np.packbits(example.others.numpy())
+        masks = (np.packbits(mask.numpy()) for mask in (example.inside, example.others))
+        row = np.concatenate([example.image.numpy().ravel(), *masks])
+        if os.pwrite(self._file, row.data, len(self) * len(row)) != len(row):
+            raise OSError(f"the disk took only a part of image {example.record.id!r}; make room")
         self._ids.append(example.record.id)
         self.labels.append(example.record.label)
         self._boxes.append(example.boxes)
@@ -51,17 +51,29 @@ class Frames:
     def batch(self, rows: Sequence[int] | np.ndarray, index: Mapping[str, int]) -> Batch:
         """The images of these rows on the host, uint8; `index` gives the logit column of each label."""
         rows = np.asarray(rows)
+        stored = self._read(rows)
+        height, width = self.frame
+        pixels, inside, others = np.split(stored, [self._pixels, self._pixels + self._bits], axis=1)
         return Batch(
             ids=tuple(self._ids[r] for r in rows),
-            images=torch.from_numpy(self._images[rows]),
+            images=torch.from_numpy(pixels.reshape(-1, 3, height, width).copy()),
             labels=torch.tensor([index[self.labels[r]] for r in rows]),
-            inside=self._masks(self._inside, rows),
-            others=self._masks(self._others, rows),
+            inside=self._masks(inside),
+            others=self._masks(others),
             boxes=tuple(self._boxes[r] for r in rows),
             companions=tuple(self._companions[r] for r in rows),
         )
 
-    def _masks(self, packed: np.ndarray, rows: np.ndarray) -> Tensor:
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        """(B, bytes of a row) uint8."""
+        size = self._pixels + 2 * self._bits
+        found = np.empty((len(rows), size), np.uint8)
+        for row, into in zip(rows, found, strict=True):
+            if os.preadv(self._file, [into.data], int(row) * size) != size:
+                raise IndexError(f"there is no row {row}, the last is {len(self) - 1}")
+        return found
+
+    def _masks(self, packed: np.ndarray) -> Tensor:
         height, width = self.frame
-        bits = np.unpackbits(packed[rows], axis=1, count=height * width)
-        return torch.from_numpy(bits.reshape(-1, height, width).astype(bool))
+        bits = np.unpackbits(packed, axis=1, count=height * width)
+        return torch.from_numpy(bits.reshape(-1, height, width).view(bool))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from pipeline.run.frames import Frames
@@ -25,7 +26,7 @@ def _example(i: int, frame: tuple[int, int] = (5, 7)) -> Example:
 
 
 def test_rows_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
-    frames = Frames(tmp_path / "frames", 5, (5, 7))
+    frames = Frames(tmp_path / "frames", (5, 7))
     examples = [_example(i) for i in range(4)]
     for example in examples:
         frames.add(example)
@@ -41,7 +42,7 @@ def test_rows_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
 
 
 def test_pixels_reach_the_device_as_fractions(tmp_path: Path) -> None:
-    frames = Frames(tmp_path / "frames", 1, (5, 7))
+    frames = Frames(tmp_path / "frames", (5, 7))
     frames.add(_example(0))
     batch = frames.batch([0], {"a": 0}).to(torch.device("cpu"))
     assert batch.images.dtype == torch.float32
@@ -49,4 +50,6 @@ def test_pixels_reach_the_device_as_fractions(tmp_path: Path) -> None:
 
 
 def test_nothing_to_store_is_no_error(tmp_path: Path) -> None:
-    assert len(Frames(tmp_path / "frames", 0, (5, 7))) == 0
+    assert len(Frames(tmp_path / "frames", (5, 7))) == 0
+    with pytest.raises(IndexError, match="there is no row 0"):
+        Frames(tmp_path / "more", (5, 7)).batch([0], {})

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.properties import properties
+from pipeline.passes.columns import Columns
 from pipeline.passes.eye import Rows, in_batches
 from pipeline.run.frames import Frames
 from pipeline.types import Example, Problem
@@ -28,12 +29,13 @@ class Stock:
         self.problems: list[Problem] = []
         self.total = total
         self._facts: list[dict[str, object]] = []
+        self._properties = Columns(total)
         self._stream: Iterator[Example | Problem] | None = stream
 
     @property
     def facts(self) -> pd.DataFrame:
         """What is known of each audited image besides its pixels: the first columns of `Observed.images`."""
-        return pd.DataFrame(self._facts)
+        return pd.DataFrame(self._facts).assign(**self._properties.columns())
 
     def walk(self, batch_size: int) -> Iterator[Rows]:
         """Rows of `frames` that are ready to be read, a batch at a time."""
@@ -48,6 +50,7 @@ class Stock:
                 continue
             self.frames.add(item)
             self._facts.append(_facts(item))
+            self._properties.add(_properties(item))
             if len(self.frames) - start == batch_size:
                 yield np.arange(start, len(self.frames))
                 start = len(self.frames)
@@ -71,5 +74,9 @@ def _facts(example: Example) -> dict[str, object]:
         "companions": example.companions,
         "file_type": example.file_type,
         "camera": example.camera,
-        **{f"probe_{k}": v for k, v in properties(example.image.numpy(), example.inside.numpy()).items()},
     }
+
+
+def _properties(example: Example) -> dict[str, np.ndarray]:
+    found = properties(example.image.numpy(), example.inside.numpy())
+    return {f"probe_{k}": np.array([v]) for k, v in found.items()}

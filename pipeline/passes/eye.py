@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.core.allocator import give_back_freed_memory
 from pipeline.types import AuditError, Classifier
 
 Rows = np.ndarray  # (n,) int, row numbers of the frames
-TIDY = 32  # batches
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
@@ -27,15 +25,6 @@ def in_batches(rows: Rows, size: int) -> Iterator[Rows]:
     """Consecutive pieces of at most `size` rows."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-def tidily(batches: Iterator[Rows]) -> Iterator[Rows]:
-    """The same batches; what their work freed goes back to the system every `TIDY` of them, and at the end."""
-    for number, rows in enumerate(batches, start=1):
-        yield rows
-        if number % TIDY == 0:
-            give_back_freed_memory()
-    give_back_freed_memory()
 
 
 def halved(work: Callable[[Rows], None], rows: Rows) -> None:

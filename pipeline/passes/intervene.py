@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pipeline.core.stats import Floats
 from pipeline.passes.columns import Columns
-from pipeline.passes.eye import Eye, Rows, generator, halved, in_batches, log_odds, tidily, to_host
+from pipeline.passes.eye import Eye, Rows, generator, halved, in_batches, log_odds, to_host
 from pipeline.run.frames import Frames
 from pipeline.types import Batch, Box, Intervention
 
@@ -67,7 +67,7 @@ def intervene(
                 found.add(_looked(eye, frames, interventions[key], part, arm))
                 bar.update(len(part))
 
-            for rows in tidily(in_batches(np.arange(len(group)), batch_size)):
+            for rows in in_batches(np.arange(len(group)), batch_size):
                 halved(look, rows)
             seen.append(group.index.to_numpy())
     return _trials(eye, images, plan.loc[np.concatenate(seen)], found.columns())

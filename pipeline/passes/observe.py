@@ -19,7 +19,7 @@ from pipeline.models.randomised import randomised
 from pipeline.passes.attribute import attributed
 from pipeline.passes.columns import Columns
 from pipeline.passes.decode import Stock
-from pipeline.passes.eye import Eye, halved, log_odds, tidily, to_host
+from pipeline.passes.eye import Eye, halved, log_odds, to_host
 from pipeline.passes.point import GRID, half, peaks, pointed, small_maps
 from pipeline.types import AuditError, Batch, Images, Labels, Maps, Method, Metric
 
@@ -45,7 +45,7 @@ def observe(
     refused = _refused(eye, methods, batch.images, targets)
     observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics, stock.total)
     with tqdm(total=stock.total, desc=f"{name}: looking", unit="image", disable=None) as bar:
-        for rows in tidily(chain([first], walk)):
+        for rows in chain([first], walk):
             halved(lambda part: observer.see(stock.frames.batch(part, eye.index)), rows)
             bar.update(len(rows))
     return observer, refused

@@ -8,12 +8,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
 from pipeline.audit import Audit
+from pipeline.bench.run import bench, lines
 from pipeline.calibrate.judging import read
 from pipeline.calibrate.run import Calibration
 from pipeline.calibrate.write import write_rates
@@ -26,7 +28,7 @@ from pipeline.types import AuditError, Results
 # drops return values, and an exit inside one job would end the sweep.
 OUTCOMES = "SHORTCUT_AUDIT_OUTCOMES"
 # Verb -> its configuration; without a verb it audits.
-VERBS = {"audit": "config", "calibrate": "calibrate"}
+VERBS = {"audit": "config", "bench": "config", "calibrate": "calibrate"}
 FAILED, WRONG_CONFIG, LOCKED = 1, 2, 75
 WORST_FIRST = (FAILED, WRONG_CONFIG, LOCKED, 3, 4, 0)
 CHOOSES = ("dataset=", "model=", "experiment=", "+experiment=", "--config-name", "--config-path", "-cn", "-cp")
@@ -35,7 +37,7 @@ CHOOSES = ("dataset=", "model=", "experiment=", "+experiment=", "--config-name",
 def main() -> None:
     """The console script: runs the audit, the sweep or another verb, and exits with the code of the worst outcome."""
     verb = sys.argv.pop(1) if len(sys.argv) > 1 and sys.argv[1] in VERBS else "audit"
-    if verb == "audit":
+    if VERBS[verb] == "config":
         sys.argv[1:] = with_default(sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
         outcomes = Path(folder) / "outcomes"
@@ -61,7 +63,9 @@ def exit_code(hydra_code: int, outcomes: Sequence[int]) -> int:
 
 
 def _hydra_code(verb: str) -> int:
-    job = hydra.main(version_base="1.3", config_path=str(packaged("conf")), config_name=VERBS[verb])(_job)
+    job = hydra.main(version_base="1.3", config_path=str(packaged("conf")), config_name=VERBS[verb])(
+        partial(_job, verb)
+    )
     try:
         job()
     except SystemExit as stop:
@@ -69,10 +73,10 @@ def _hydra_code(verb: str) -> int:
     return 0
 
 
-def _job(config: DictConfig) -> None:
+def _job(verb: str, config: DictConfig) -> None:
     """One audit: never exits and never raises, so that the other jobs of a sweep run whatever happens here."""
     try:
-        code = _carry_out(config)
+        code = _carry_out(verb, config)
     except ConfigError as error:
         code = _complain(error, WRONG_CONFIG)
     except LockedError as error:
@@ -86,9 +90,19 @@ def _job(config: DictConfig) -> None:
         file.write(f"{code}\n")
 
 
-def _carry_out(config: DictConfig) -> int:
+def _carry_out(verb: str, config: DictConfig) -> int:
     built, text, digest = build(config)
-    return _calibrate(built) if isinstance(built, Calibration) else _audit(built, text, digest)
+    if verb == "calibrate":
+        return _calibrate(built)
+    if built.run.torch_device().type == "cpu":
+        keep_freed_memory()
+    return _bench(built) if verb == "bench" else _audit(built, text, digest)
+
+
+def _bench(audit: Audit) -> int:
+    for line in lines(bench(audit)):
+        print(line)
+    return 0
 
 
 def _calibrate(calibration: Calibration) -> int:
@@ -101,8 +115,6 @@ def _calibrate(calibration: Calibration) -> int:
 
 
 def _audit(audit: Audit, text: str, digest: str) -> int:
-    if audit.run.torch_device().type == "cpu":
-        keep_freed_memory()
     with RunFolder(Path(audit.run.folder), audit.run.name, digest) as folder:
         results = audit(folder, text)
     _announce(results, folder.final)

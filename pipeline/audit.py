@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -82,7 +83,7 @@ class Audit:
             AuditError: nothing to audit, classes that do not match, weights that do not fit.
         """
         device = self.run.torch_device()
-        records = self._audited(self.dataset.records())
+        records = self.records()
         facts = provenance(records=records, device=device, seed=self.run.seed)
         stock: Stock | None = None
         prepared = ""
@@ -93,13 +94,13 @@ class Audit:
         for name, source in self._sources():
             classifier = source.load(device)
             weights[name] = weights_sha256(classifier.module)
-            stock = stock or self._stock(records, classifier, folder)
+            stock = stock or self.stock(records, classifier, folder.partial / "frames")
             prepared = prepared or repr(classifier.transform)
             if repr(classifier.transform) != prepared:
                 raise AuditError(
                     f"{name!r} needs other preprocessing than {self.model_name!r}; audit it in its own run"
                 )
-            eye = self._eye(records, classifier)
+            eye = self.eye(records, classifier)
             studied = self._study(name, eye, stock)
             if self.spike_in is not None and not findings:
                 spikes = self._spiked(self.spike_in, eye, stock, studied)
@@ -128,12 +129,13 @@ class Audit:
         if self.twin is not None:
             yield self.twin_name, self.twin
 
-    def _audited(self, records: Sequence[Record | Problem]) -> list[Record | Problem]:
-        """Images of classes that `class_map` leaves out are skipped, not forgotten."""
+    def records(self) -> list[Record | Problem]:
+        """The dataset's; images of classes that `class_map` leaves out are skipped, not forgotten."""
         out = {c for c, output in self.class_map.items() if output is None}
-        return [_left_out(r) if isinstance(r, Record) and r.label in out else r for r in records]
+        return [_left_out(r) if isinstance(r, Record) and r.label in out else r for r in self.dataset.records()]
 
-    def _stock(self, records: Sequence[Record | Problem], classifier: Classifier, folder: RunFolder) -> Stock:
+    def stock(self, records: Sequence[Record | Problem], classifier: Classifier, folder: Path) -> Stock:
+        """Where these records' images will be, decoded for this classifier; `folder` must not be there yet."""
         stream = examples(
             records,
             classifier.transform,
@@ -141,9 +143,14 @@ class Audit:
             workers=self.run.workers,
             min_visible=self.run.min_visible,
         )
-        return Stock(stream, len(records), classifier.frame, folder.partial / "frames")
+        return Stock(stream, len(records), classifier.frame, folder)
 
-    def _eye(self, records: Sequence[Record | Problem], classifier: Classifier) -> Eye:
+    def eye(self, records: Sequence[Record | Problem], classifier: Classifier) -> Eye:
+        """How this classifier is looked at.
+
+        Raises:
+            AuditError: it lacks a class of the records.
+        """
         labels = {r.label for r in records if isinstance(r, Record)}
         index = class_index(labels, classifier.classes, self.class_map)
         return Eye(classifier=classifier, index=index, target=self.run.target)
@@ -170,14 +177,8 @@ class Audit:
     def _references(self, eye: Eye, frames: Frames, methods: Mapping[str, Method]) -> pd.DataFrame | None:
         if self.references is None:
             return None
-        return self.references(
-            eye,
-            frames,
-            methods,
-            class_map=self.class_map,
-            seed=self.run.seed,
-            batch_size=self.run.batch_size,
-        )
+        how = {"seed": self.run.seed, "batch_size": self.run.batch_size}
+        return self.references(eye, frames, methods, class_map=self.class_map, **how)
 
     def _illustrated(self, eye: Eye, stock: Stock, studied: Study, folder: RunFolder) -> pd.DataFrame:
         """Draws what the report will show of one model."""

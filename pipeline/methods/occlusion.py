@@ -52,6 +52,10 @@ class Occlusion:
         hidden = engine(images, target, unhidden, self.evals_per_pass)
         return windows.mean_over(unhidden[:, None] - hidden)
 
+    def passes(self, frame: tuple[int, int]) -> int:
+        """Forward passes per image by definition: one for every window, and one without."""
+        return 1 + len(Windows.of(frame, *self.pixels(frame)))
+
     def pixels(self, frame: tuple[int, int]) -> tuple[int, int]:
         """Window and stride in pixels of a frame."""
         side = min(frame)

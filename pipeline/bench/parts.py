@@ -1,0 +1,140 @@
+"""The parts of an audit on a few of its images, each measured as if the whole dataset were there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.audit import Audit
+from pipeline.bench.meter import Cost, Meter
+from pipeline.methods.occlusion import Occlusion
+from pipeline.methods.one_pass import Reader
+from pipeline.passes.attribute import attributed
+from pipeline.passes.decode import Stock
+from pipeline.passes.eye import Eye, generator
+from pipeline.passes.intervene import TRIALS, intervene
+from pipeline.passes.observe import Observer, observe
+from pipeline.types import AuditError, Intervention, Maps, Method, Observed, Record
+
+
+def costs(audit: Audit, meter: Meter, records: Sequence[Record], of: int = 0) -> list[Cost]:
+    """Every part of the audit on these images, planned and weighed as if there were `of` of them."""
+    eye = audit.eye(records, meter.classifier)
+    seed = audit.run.seed
+    with tempfile.TemporaryDirectory() as folder:
+        stock = audit.stock(records, meter.classifier, Path(folder) / "frames")
+        decoding = meter.cost("decoding", lambda: list(stock.walk(audit.run.batch_size)), len(records))
+        n = len(stock.frames)
+        if not n:
+            raise AuditError(f"none of {len(records)} images can be audited: {stock.problems[0].message}")
+        observer, refused = observe(eye, stock, audit.methods, audit.metrics, name="bench", batch_size=n)
+        usable = {m: f for m, f in audit.methods.items() if m not in refused}
+        looking = list(_methods(meter, eye, stock, usable))
+        again = Observer(eye, usable, audit.metrics, n)
+        whole = meter.cost("", lambda: again.see(stock.frames.batch(np.arange(n), eye.index)), n)
+        scoring = max(0.0, whole.seconds - sum(c.seconds for c in looking))
+        images, scores, outside = observer.tables(stock.facts)
+        changing, trials = [], []
+        for name, intervention in audit.interventions.items():
+            cost, seen = _changing(meter, eye, stock, images, name, intervention, seed, max(of, n))
+            changing.append(cost)
+            trials.append(seen)
+    found = Observed(
+        model="bench",
+        classes=tuple(c for c in eye.classes if (images["class"] == c).any()),
+        n_outputs=len(eye.classifier.classes),
+        frame=eye.classifier.frame,
+        images=images.assign(hole_fraction=0.0),
+        scores=scores,
+        trials=pd.concat(trials, ignore_index=True) if trials else pd.DataFrame(columns=TRIALS),
+        outside_maps={m: maps[: len(eye.classes)] for m, maps in outside.items()},
+    )
+    return [
+        decoding,
+        *looking,
+        Cost(part="scoring", forward=0, both=0, seconds=scoring, floor=0),
+        *changing,
+        _weighing(meter, audit, _repeated(found, max(of, n)), seed),
+    ]
+
+
+def _methods(meter: Meter, eye: Eye, stock: Stock, methods: Mapping[str, Method]) -> Iterator[Cost]:
+    """The prediction with the methods that share its pass, then each of the others."""
+    n = len(stock.frames)
+    batch = stock.frames.batch(np.arange(n), eye.index).to(eye.classifier.device)
+    sharing = {name: m for name, m in methods.items() if isinstance(m, Reader)}
+    yield meter.cost(" + ".join(["prediction", *sharing]), lambda: attributed(eye, batch, sharing), n)
+    _, targets, _ = attributed(eye, batch, sharing)
+    for name, method in methods.items():
+        if name in sharing:
+            continue
+        defined = method.passes(eye.classifier.frame) if isinstance(method, Occlusion) else None
+
+        def run(method: Method = method) -> Maps:
+            return method(eye.classifier, batch.images, targets)
+
+        yield meter.cost(name, run, n, forward=defined)
+
+
+def _changing(
+    meter: Meter,
+    eye: Eye,
+    stock: Stock,
+    images: pd.DataFrame,
+    name: str,
+    intervention: Intervention,
+    seed: int,
+    of: int,
+) -> tuple[Cost, pd.DataFrame]:
+    """One intervention: seconds per changed image here, times the changed images per image of the whole dataset."""
+    tables: list[pd.DataFrame] = []
+
+    def work() -> None:
+        tables.append(
+            intervene(eye, stock.frames, images, {name: intervention}, name=name, seed=seed, batch_size=len(images))
+        )
+
+    cost = meter.cost(name, work, len(images))
+    here = len(tables[0]) / len(images)
+    planned = len(intervention.plan(_as_many(images, of), generator(seed, name))) / of
+    scale = planned / here if here else 1.0
+    scaled = {k: getattr(cost, k) * scale for k in ("forward", "both", "seconds", "floor")}
+    return Cost(part=name, **scaled), tables[0]
+
+
+def _repeated(observed: Observed, of: int) -> Observed:
+    """The same tables several times over, as if there were `of` images: what weighing costs depends on their number."""
+    times = max(1, round(of / len(observed.images)))
+
+    def again(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        named = [c for c in columns if c in table]
+        copies = [
+            table.assign(**{c: table[c].where(table[c] == "", f"{i}/" + table[c]) for c in named}) for i in range(times)
+        ]
+        return pd.concat(copies, ignore_index=True)
+
+    return replace(
+        observed,
+        images=again(observed.images, ["id"]),
+        scores=again(observed.scores, ["id"]),
+        trials=again(observed.trials, ["recipient", "donor"]),
+    )
+
+
+def _weighing(meter: Meter, audit: Audit, observed: Observed, seed: int) -> Cost:
+    def work() -> None:
+        for name, signal in audit.signals.items():
+            signal(observed, generator(seed, name))
+
+    return meter.cost("weighing the evidence", work, len(observed.images))
+
+
+def _as_many(images: pd.DataFrame, of: int) -> pd.DataFrame:
+    """`of` rows, every image about equally often."""
+    rows = np.tile(np.arange(len(images)), -(-of // len(images)))
+    return images.iloc[rows[np.linspace(0, len(rows) - 1, of).round().astype(int)]].reset_index(drop=True)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pipeline.datasets.loading import examples
 from pipeline.judge import Judge
+from pipeline.methods.probe import Remarking
 from pipeline.models.classifier import weights_sha256
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, class_index
@@ -104,7 +105,7 @@ class Audit:
             studied = self._study(name, eye, stock)
             if self.spike_in is not None and not findings:
                 spikes = self._spiked(self.spike_in, eye, stock, studied)
-            found, shown = self._found(name, studied), self._illustrated(eye, stock, studied, folder)
+            found, shown = self._found(eye, studied), self._illustrated(eye, stock, studied, folder)
             findings.append(found)
             pictures.append(shown)
         assert stock is not None
@@ -193,13 +194,13 @@ class Audit:
         )
         return illustrate(studied.verdicts, self.run.seed)
 
-    def _found(self, name: str, studied: Study) -> Findings:
+    def _found(self, eye: Eye, studied: Study) -> Findings:
         return Findings(
             observed=studied.observed,
             evidence=studied.evidence,
             verdicts=studied.verdicts,
             accuracy=float(studied.observed.images["correct"].mean()),
-            methods=tuple(self._method_facts(m, studied.refused.get(m, "")) for m in self.methods),
+            methods=tuple(self._method_facts(m, eye, studied.refused.get(m, "")) for m in self.methods),
         )
 
     def _spiked(self, spike_in: SpikeIn, eye: Eye, stock: Stock, studied: Study) -> pd.DataFrame:
@@ -216,7 +217,7 @@ class Audit:
             batch_size=self.run.batch_size,
         )
 
-    def _method_facts(self, name: str, refusal: str) -> dict[str, str]:
+    def _method_facts(self, name: str, eye: Eye, refusal: str) -> dict[str, str]:
         method = self.methods[name]
         return {
             "name": name,
@@ -227,6 +228,7 @@ class Audit:
             "settings": str(method),
             "status": "refused" if refusal else "ok",
             "reason": refusal,
+            "remark": method.remark(eye.classifier) if isinstance(method, Remarking) else "",
         }
 
     def _write(self, results: Results, folder: RunFolder) -> None:

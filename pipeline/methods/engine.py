@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import torch
@@ -23,6 +23,8 @@ ENGINES = ("dense", "incremental", "auto")
 EQUAL = 1e-4  # largest difference of the logits, relative to their spread: float32 kernels differ by a tenth of it
 WORTH = 1.1  # least saving of multiplications at which it is tried at all
 CHUNKS = (8, 16, 32)  # of windows; a GPU takes more
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+RECHECKED = 100  # of so many windows one is run again in float32, where precision is lower
 GROUP = 8  # images whose unperturbed values are kept at once, on a CPU
 
 
@@ -35,12 +37,16 @@ class Engine:
     baseline: float
     incremental: Incremental | None  # None: dense
     chunk: int  # windows at once
+    precision: str = "float32"
+    errors: list[Tensor] = field(default_factory=list)  # of the windows that were run again, see `recheck`
 
     @staticmethod
-    def of(engine: str, classifier: Classifier, windows: Windows, baseline: float, images: Images) -> Engine:
+    def of(
+        engine: str, classifier: Classifier, windows: Windows, baseline: float, images: Images, precision: str
+    ) -> Engine:
         """The engine for these windows, found once per classifier; the first image decides where there is a choice."""
         known = _KNOWN.setdefault(classifier, {})
-        key = (engine, windows, baseline)
+        key = (engine, windows, baseline, precision)
         if key not in known:
             plan = None if engine == "dense" else _suited(engine, classifier, windows, baseline, images[:1])
             chunk = classifier.forward_chunk
@@ -50,6 +56,7 @@ class Engine:
                 baseline=baseline,
                 incremental=plan[0] if plan else None,
                 chunk=plan[1] if plan else chunk,
+                precision=precision,
             )
         return known[key]
 
@@ -58,7 +65,12 @@ class Engine:
         size = chunk or self.chunk
         if self.incremental is None:
             logits = dense(self.classifier, images, self.windows, self.baseline)
-            return scores(images, target, unhidden, self.windows, self.baseline, logits, size)
+            if self.precision == "float32":
+                return scores(images, target, unhidden, self.windows, self.baseline, logits, size)
+            low = lowered(logits, images.device, PRECISIONS[self.precision])
+            found = scores(images, target, unhidden, self.windows, self.baseline, low, size)
+            self.errors.append(recheck(found, target, unhidden, logits, size))
+            return found
         group = GROUP if images.device.type == "cpu" else max(GROUP, size)
         parts = zip(images.split(group), target.split(group), unhidden.split(group), strict=True)
         return torch.cat([self._group(*part, size) for part in parts])
@@ -70,7 +82,46 @@ class Engine:
         return scores(images, target, unhidden, self.windows, self.baseline, logits, size)
 
 
-_KNOWN: WeakKeyDictionary[Classifier, dict[tuple[str, Windows, float], Engine]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Classifier, dict[tuple[str, Windows, float, str], Engine]] = WeakKeyDictionary()
+
+
+def known_engines(classifier: Classifier, precision: str) -> list[Engine]:
+    """The engines that have been used on a classifier in this precision."""
+    return [e for key, e in _KNOWN.get(classifier, {}).items() if key[3] == precision]
+
+
+def lowered(logits: Logits, device: torch.device, dtype: torch.dtype) -> Logits:
+    """The same in a lower precision, where torch.autocast finds it safe."""
+
+    def run(part: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype):
+            return logits(part)
+
+    return run
+
+
+def recheck(found: Tensor, target: Labels, unhidden: Tensor, logits: Logits, chunk: int) -> Tensor:
+    """Errors of one window in `RECHECKED`, run again in full precision, as shares of their image's largest drop.
+
+    Args:
+        found: (B, n) the target's logit with each window hidden, in a lower precision.
+        unhidden: (B,) the same of the whole image.
+
+    Returns:
+        (m,) on the device; windows of images without any drop are left out.
+    """
+    n = found.shape[1]
+    picked = torch.arange(RECHECKED // 2, found.numel(), RECHECKED, device=found.device)
+    if not len(picked):
+        picked = torch.zeros(1, dtype=torch.long, device=found.device)
+    pairs = torch.stack([picked // n, picked % n], dim=1)
+    with torch.inference_mode():
+        said = torch.cat([logits(part).float() for part in pairs.split(chunk)])
+    rows = pairs[:, 0]
+    exact = said.gather(1, target[rows, None])[:, 0]
+    largest = (unhidden[:, None] - found).abs().amax(dim=1)[rows]
+    errors = (found.flatten()[picked] - exact).abs() / largest
+    return errors[largest > 0]
 
 
 def reached(plan: Incremental, images: Images) -> Logits:

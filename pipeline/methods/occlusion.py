@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
+
 from pipeline.methods.channels import check_recorded
-from pipeline.methods.engine import ENGINES, Engine
+from pipeline.methods.engine import ENGINES, PRECISIONS, Engine, known_engines
 from pipeline.methods.gradients import check_baseline, check_evals
 from pipeline.methods.windows import Windows
 from pipeline.types import Classifier, Images, Labels, Maps, Sign
@@ -19,7 +21,9 @@ class Occlusion:
     Captum's definition: windows that the far edge cuts off count like whole ones, and pixels near the edges are covered
     by fewer windows. `window` and `stride` are pixels if 1 or more, else shares of the frame's shorter side. `engine`
     says how it is computed, never what: dense, every window through the whole network; incremental, only what a window
-    can reach; auto, whichever the first image shows to be faster.
+    can reach; auto, whichever the first image shows to be faster. `precision` lowers that of the windows' passes; one
+    window in a hundred is then run again in float32, and `remark` says how far they were apart. Interventions, which
+    verdicts rest on, are always run in float32.
     """
 
     reduce: str
@@ -28,6 +32,7 @@ class Occlusion:
     stride: float
     baseline: float  # the level of all three channels inside the window, in [0, 1]
     engine: Literal["dense", "incremental", "auto"] = "dense"
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
     evals_per_pass: int | None  # images x windows that the network sees at once; None takes the fastest
     version: ClassVar[int] = 2
 
@@ -44,13 +49,31 @@ class Occlusion:
         check_evals(self.evals_per_pass)
         if self.engine not in ENGINES:
             raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}; got {self.engine!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}; got {self.precision!r}")
+        if self.precision != "float32" and self.engine != "dense":
+            raise ValueError(f"`precision` {self.precision} needs `engine` dense, got {self.engine!r}")
 
     def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
         windows = Windows.of(classifier.frame, *self.pixels(classifier.frame))
         unhidden = classifier(images).gather(1, target[:, None])[:, 0]
-        engine = Engine.of(self.engine, classifier, windows, self.baseline, images)
+        engine = Engine.of(self.engine, classifier, windows, self.baseline, images, self.precision)
         hidden = engine(images, target, unhidden, self.evals_per_pass)
         return windows.mean_over(unhidden[:, None] - hidden)
+
+    def remark(self, classifier: Classifier) -> str:
+        """What lower precision did to the drops, in a sentence; "" in float32 and before any map was made."""
+        errors = [e for engine in known_engines(classifier, self.precision) for e in engine.errors]
+        if self.precision == "float32" or not errors:
+            return ""
+        found = torch.cat(errors)
+        if not len(found):
+            return f"{self.precision}: no window changed anything"
+        middle, most = found.median().item(), found.amax().item()
+        return (
+            f"{self.precision}: {len(found)} windows were run again in float32; the median difference is {middle:.2%} "
+            f"of an image's largest drop, the largest {most:.2%}"
+        )
 
     def passes(self, frame: tuple[int, int]) -> int:
         """Forward passes per image by definition: one for every window, and one without."""

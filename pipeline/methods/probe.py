@@ -28,6 +28,13 @@ class Watching(Protocol):
     def watched(self, classifier: Classifier) -> nn.Module: ...
 
 
+@runtime_checkable
+class Remarking(Protocol):
+    """A method with something to say on how its maps of a classifier came about; "" for nothing."""
+
+    def remark(self, classifier: Classifier) -> str: ...
+
+
 def probe(method: Method, classifier: Classifier, images: Images, target: Labels) -> str:
     """ "" if the method can be trusted on this model, else the reason why it is refused, in a sentence.
 

@@ -89,7 +89,7 @@ def occlusion(name: str, model: Classifier, images: Tensor, window: int, stride:
         target = model(images).argmax(dim=1)
     numbers = torch.linspace(0, len(windows) - 1, min(most, len(windows))).long().unique()
     pairs = torch.cartesian_prod(torch.arange(len(images)), numbers).to(device)
-    engine = Engine.of("incremental", model, windows, BASELINE, images)
+    engine = Engine.of("incremental", model, windows, BASELINE, images, "float32")
     plan = engine.incremental
 
     @torch.inference_mode()

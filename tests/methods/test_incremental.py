@@ -182,7 +182,7 @@ def test_what_cannot_be_followed_is_computed_densely() -> None:
     windows = Windows.of(model.frame, 4, 2)
     with pytest.raises(UnsuitedError, match="fx cannot follow it"):
         Incremental(model, windows, 0.5)
-    assert Engine.of("incremental", model, windows, 0.5, images()).incremental is None
+    assert Engine.of("incremental", model, windows, 0.5, images(), "float32").incremental is None
 
 
 def test_the_user_s_network_is_left_as_it_was() -> None:

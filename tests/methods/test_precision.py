@@ -1,0 +1,56 @@
+"""Lower precision: off by default, near enough, and its error measured against float32 on one window in a hundred."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.methods.engine import known_engines, recheck
+from pipeline.methods.occlusion import Occlusion
+from tests.methods.test_closed_forms import FRAME, TARGET, images, wrapped
+
+FULL = Occlusion(reduce="sum", sign="positive", window=4, stride=1, baseline=0.5, evals_per_pass=16)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_map_is_near_and_the_error_is_known(precision: str) -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 16, 3, bias=False), nn.ReLU(), nn.Conv2d(16, 16, 3, bias=False), nn.ReLU())
+    # No bias and few pixels, so that a window makes a difference that bfloat16's eight bits can show.
+    model = wrapped(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3, bias=False)))
+    shown = images() * torch.linspace(0, 1, FRAME[1])
+    target = TARGET
+    exact = FULL(model, shown, target)
+    low = replace(FULL, precision=precision)
+    assert FULL.remark(model) == low.remark(model) == ""
+    found = low(model, shown, target)
+    assert not torch.equal(found, exact)
+    assert (found - exact).abs().max() < 0.2 * exact.abs().max()
+    errors = torch.cat([e for engine in known_engines(model, precision) for e in engine.errors])
+    windows = low.passes(model.frame) - 1
+    assert len(errors) == len(range(50, len(shown) * windows, 100))
+    assert 0 < errors.max() < 0.2
+    assert low.remark(model).startswith(f"{precision}: {len(errors)} windows were run again in float32; the median")
+    assert FULL.remark(model) == ""
+
+
+def test_errors_are_shares_of_the_images_largest_drop() -> None:
+    found = torch.tensor([[1.0, 3.0], [5.0, 5.0]]).repeat(1, 50)  # the second image: no window changes it
+    exact = torch.tensor([[1.5, 3.0], [5.0, 5.0]]).repeat(1, 50)
+    unhidden, target = torch.tensor([5.0, 5.0]), torch.tensor([0, 0])
+
+    def logits(part: Tensor) -> Tensor:
+        return exact[part[:, 0], part[:, 1]][:, None]
+
+    # Windows 50 of the first image and 50 of the second are run again; the latter says nothing.
+    assert recheck(found, target, unhidden, logits, 7).tolist() == [0.5 / 4]
+
+
+def test_incremental_is_float32_alone() -> None:
+    with pytest.raises(ValueError, match="needs `engine` dense, got 'auto'"):
+        replace(FULL, precision="bfloat16", engine="auto")
+    with pytest.raises(ValueError, match="`precision` must be one of float32"):
+        replace(FULL, precision="float8")

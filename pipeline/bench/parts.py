@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from pipeline.audit import Audit
 from pipeline.bench.meter import Cost, Meter
+from pipeline.core.maps import oriented
 from pipeline.methods.occlusion import Occlusion
 from pipeline.methods.one_pass import Reader
 from pipeline.passes.attribute import attributed
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, generator
 from pipeline.passes.intervene import TRIALS, intervene
-from pipeline.passes.observe import Observer, observe
-from pipeline.types import AuditError, Intervention, Maps, Method, Observed, Record
+from pipeline.passes.observe import Observer, refusals
+from pipeline.types import AuditError, Batch, Intervention, Labels, Maps, Method, Observed, Record
 
 
 def costs(audit: Audit, meter: Meter, records: Sequence[Record], of: int = 0) -> list[Cost]:
@@ -32,12 +35,10 @@ def costs(audit: Audit, meter: Meter, records: Sequence[Record], of: int = 0) ->
         n = len(stock.frames)
         if not n:
             raise AuditError(f"none of {len(records)} images can be audited: {stock.problems[0].message}")
-        observer, refused = observe(eye, stock, audit.methods, audit.metrics, name="bench", batch_size=n)
-        usable = {m: f for m, f in audit.methods.items() if m not in refused}
-        looking = list(_methods(meter, eye, stock, usable))
-        again = Observer(eye, usable, audit.metrics, n)
-        whole = meter.cost("", lambda: again.see(stock.frames.batch(np.arange(n), eye.index)), n)
-        scoring = max(0.0, whole.seconds - sum(c.seconds for c in looking))
+        batch = stock.frames.batch(np.arange(n), eye.index).to(eye.classifier.device)
+        looking, logits, targets, maps = _looking(meter, eye, batch, audit.methods)
+        observer = Observer(eye, {m: audit.methods[m] for m in maps}, audit.metrics, n)
+        scoring = meter.cost("scoring", lambda: observer.note(batch, logits, targets, maps), n)
         images, scores, outside = observer.tables(stock.facts)
         changing, trials = [], []
         for name, intervention in audit.interventions.items():
@@ -57,28 +58,35 @@ def costs(audit: Audit, meter: Meter, records: Sequence[Record], of: int = 0) ->
     return [
         decoding,
         *looking,
-        Cost(part="scoring", forward=0, both=0, seconds=scoring, floor=0),
+        scoring,
         *changing,
         _weighing(meter, audit, _repeated(found, max(of, n)), seed),
     ]
 
 
-def _methods(meter: Meter, eye: Eye, stock: Stock, methods: Mapping[str, Method]) -> Iterator[Cost]:
-    """The prediction with the methods that share its pass, then each of the others."""
-    n = len(stock.frames)
-    batch = stock.frames.batch(np.arange(n), eye.index).to(eye.classifier.device)
-    sharing = {name: m for name, m in methods.items() if isinstance(m, Reader)}
-    yield meter.cost(" + ".join(["prediction", *sharing]), lambda: attributed(eye, batch, sharing), n)
-    _, targets, _ = attributed(eye, batch, sharing)
-    for name, method in methods.items():
-        if name in sharing:
-            continue
-        defined = method.passes(eye.classifier.frame) if isinstance(method, Occlusion) else None
+def _looking(
+    meter: Meter, eye: Eye, batch: Batch, methods: Mapping[str, Method]
+) -> tuple[list[Cost], Tensor, Labels, dict[str, Maps]]:
+    """The prediction with the methods that share its pass, then each of the others; logits, targets and maps."""
+    first, targets, _ = attributed(eye, batch, {})
+    some = slice(0, 2)
+    refused = refusals(eye, methods, batch.images[some], targets[some])  # also has engines choose themselves
+    usable = {m: f for m, f in methods.items() if m not in refused}
+    sharing = {name: m for name, m in usable.items() if isinstance(m, Reader)}
+    maps: dict[str, Maps] = {}
 
-        def run(method: Method = method) -> Maps:
-            return method(eye.classifier, batch.images, targets)
+    def run(group: Mapping[str, Method]) -> None:
+        maps.update(attributed(eye, batch, group)[2])
 
-        yield meter.cost(name, run, n, forward=defined)
+    def alone(name: str, method: Method) -> None:
+        maps[name] = oriented(method(eye.classifier, batch.images, targets), method.sign)
+
+    found = [meter.cost(" + ".join(["prediction", *sharing]), partial(run, sharing), len(batch))]
+    for name, method in usable.items():
+        if name not in sharing:
+            defined = method.passes(eye.classifier.frame) if isinstance(method, Occlusion) else None
+            found.append(meter.cost(name, partial(alone, name, method), len(batch), forward=defined))
+    return found, first, targets, maps
 
 
 def _changing(

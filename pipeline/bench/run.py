@@ -16,7 +16,7 @@ from pipeline.bench.meter import Cost, Meter
 from pipeline.bench.parts import costs
 from pipeline.types import AuditError, Record
 
-SECONDS = 60.0  # that the measured passes may take, about
+SECONDS = 30.0  # that the measured passes may take, about
 LEAST = 8  # images
 
 

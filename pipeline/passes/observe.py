@@ -42,7 +42,7 @@ def observe(
     probed = first[np.unique(np.linspace(0, len(first) - 1, PROBED).round().astype(int))]
     batch = stock.frames.batch(probed, eye.index).to(eye.classifier.device)
     targets = eye.targets(batch.labels, eye.classifier(batch.images).argmax(dim=1))
-    refused = _refused(eye, methods, batch.images, targets)
+    refused = refusals(eye, methods, batch.images, targets)
     observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics, stock.total)
     with tqdm(total=stock.total, desc=f"{name}: looking", unit="image", disable=None) as bar:
         for rows in chain([first], walk):
@@ -51,7 +51,7 @@ def observe(
     return observer, refused
 
 
-def _refused(eye: Eye, methods: Mapping[str, Method], images: Images, targets: Labels) -> dict[str, str]:
+def refusals(eye: Eye, methods: Mapping[str, Method], images: Images, targets: Labels) -> dict[str, str]:
     """The methods that would lie about this model, with the reason."""
     refused = {m: reason for m, f in methods.items() if (reason := probe(f, eye.classifier, images, targets))}
     left = {m: f for m, f in methods.items() if m not in refused}
@@ -81,19 +81,22 @@ class Observer:
     def see(self, host: Batch) -> None:
         """Predicts, attributes and scores one batch."""
         batch = host.to(self.eye.classifier.device)
-        logits, targets, maps = attributed(self.eye, batch, self.methods)
+        self.note(batch, *attributed(self.eye, batch, self.methods))
+
+    def note(self, batch: Batch, logits: Tensor, targets: Labels, maps: Mapping[str, Maps]) -> None:
+        """Scores one batch, on the device, and keeps the numbers."""
         predicted = logits.argmax(dim=1)
         columns = _prediction(logits, batch.labels, predicted, targets)
         columns["area_fraction"] = batch.inside.double().mean(dim=(1, 2))
-        halves = torch.tensor([half(i) for i in host.ids], device=batch.images.device)
+        halves = torch.tensor([half(i) for i in batch.ids], device=batch.images.device)
         found = {name: self._score(own, batch, halves) for name, own in maps.items()}
         corners = peaks(list(maps.values()), batch.inside)
         small = small_maps(list(maps.values()), batch.inside).half().cpu().numpy()
         columns |= {f"peak_{side}": corners[:, i] for i, side in enumerate(PEAK)}
         numbers = to_host(columns), {name: to_host(block) for name, (block, _) in found.items()}
         # Kept only now: a batch that ran out of memory half-way leaves nothing behind and is seen again in halves.
-        self._small[len(self._ids) : len(self._ids) + len(host)] = small
-        self._ids.extend(host.ids)
+        self._small[len(self._ids) : len(self._ids) + len(batch)] = small
+        self._ids.extend(batch.ids)
         self._images.add(numbers[0])
         for name, (_, outside) in found.items():
             self._scores[name].add(numbers[1][name])

@@ -66,7 +66,10 @@ def _together(maps: Sequence[Maps]) -> Maps:
 
 def _with_halo(inside: Masks) -> Masks:
     reach = max(1, round(HALO * min(inside.shape[-2:])))
-    return F.max_pool2d(inside[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] > 0
+    grown = inside[:, None].float()
+    for down, across in ((reach, 0), (0, reach)):  # a square, one axis after the other
+        grown = F.max_pool2d(grown, (2 * down + 1, 2 * across + 1), stride=1, padding=(down, across))
+    return grown[:, 0] > 0
 
 
 def pointed(images: pd.DataFrame, classes: Sequence[str], maps: HalfMaps) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Freed memory is kept: the second large tensor costs no new pages."""
+"""Freed memory is kept: a network's later passes cost next to no new pages."""
 
 import subprocess
 import sys
@@ -9,10 +9,16 @@ PROGRAM = """
 import resource, torch
 from pipeline.core.allocator import keep_freed_memory
 kept = {keep} and keep_freed_memory()
+torch.set_num_threads(1)
+layers = [torch.nn.Conv2d(3, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(16, 32, 3, padding=1), torch.nn.ReLU()]
+network, images = torch.nn.Sequential(*layers), torch.rand(32, 3, 96, 96)
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-torch.ones(64 << 20, dtype=torch.uint8)
-before = faults()
-torch.ones(64 << 20, dtype=torch.uint8)
+with torch.inference_mode():
+    for _ in range(20):
+        network(images)
+    before = faults()
+    for _ in range(20):
+        network(images)
 print(int(kept), faults() - before)
 """
 
@@ -28,4 +34,4 @@ def test_pages_are_kept() -> None:
         if keep and not kept:
             pytest.skip("another allocator")
         pages[keep] = faults
-    assert pages[True] * 10 < pages[False]
+    assert pages[True] * 5 < pages[False], pages

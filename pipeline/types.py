@@ -131,18 +131,25 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`, its pixels as float32 in [0, 1]."""
-        images = self.images.to(device, non_blocking=True)
+        images = _sent(self.images, device)
         if images.dtype == torch.uint8:
             images = images.float() / 255
         return replace(
             self,
             images=images,
-            labels=self.labels.to(device, non_blocking=True),
-            inside=self.inside.to(device, non_blocking=True),
-            others=self.others.to(device, non_blocking=True),
-            boxes=tuple(b.to(device, non_blocking=True) for b in self.boxes),
-            places=None if self.places is None else self.places.to(device, non_blocking=True),
+            labels=_sent(self.labels, device),
+            inside=_sent(self.inside, device),
+            others=_sent(self.others, device),
+            boxes=_sent(torch.cat(self.boxes), device).split([len(b) for b in self.boxes]) if self.boxes else (),
+            places=None if self.places is None else _sent(self.places, device),
         )
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """On the device; to a GPU from pinned memory, so that the host does not wait for the copy."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def unbroken(sentence: str) -> str:
+    """A sentence whose numbers stay on one line with their percent signs."""
+    return sentence.replace(" %", f"{NARROW_SPACE}%")
+
+
 def relative_url(path: str) -> str:
     """A path beside the page as a URL that can point nowhere else."""
     return "./" + quote(path.replace("\\", "/").lstrip("/"))
@@ -88,6 +93,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (percent, lift, effect, unit_words, p_value, count, words, relative_url)
+    filters = (percent, lift, effect, unit_words, p_value, count, words, unbroken, relative_url)
     environment.filters.update({f.__name__: f for f in filters})
     return environment

@@ -138,8 +138,7 @@ def captums(
 
 def gradients(name: str, model: Classifier, images: Tensor, rounds: int) -> None:
     """Saliency, InputXGradient and Grad-CAM from one pass, and integrated gradients, against bare passes."""
-    with torch.inference_mode():
-        target = model(images).argmax(dim=1)
+    target = model(images).argmax(dim=1).clone()  # autograd refuses tensors of the inference mode
     readers = (
         Saliency(reduce="max_abs", sign="absolute"),
         InputXGradient(reduce="sum", sign="absolute"),

@@ -25,8 +25,12 @@ from pipeline.passes.observe import Observer, refusals
 from pipeline.types import AuditError, Batch, Intervention, Labels, Maps, Method, Observed, Record
 
 
-def costs(audit: Audit, meter: Meter, records: Sequence[Record], of: int = 0) -> list[Cost]:
-    """Every part of the audit on these images, planned and weighed as if there were `of` of them."""
+def costs(audit: Audit, meter: Meter, records: Sequence[Record], of: int) -> list[Cost]:
+    """Every part of the audit on these images, planned and weighed as if there were `of` of them.
+
+    Raises:
+        AuditError: none of them can be audited.
+    """
     eye = audit.eye(records, meter.classifier)
     seed = audit.run.seed
     with tempfile.TemporaryDirectory() as folder:
@@ -45,15 +49,16 @@ def costs(audit: Audit, meter: Meter, records: Sequence[Record], of: int = 0) ->
             cost, seen = _changing(meter, eye, stock, images, name, intervention, seed, max(of, n))
             changing.append(cost)
             trials.append(seen)
+    present = np.array([(images["class"] == c).any() for c in eye.classes])
     found = Observed(
         model="bench",
-        classes=tuple(c for c in eye.classes if (images["class"] == c).any()),
+        classes=tuple(np.array(eye.classes, object)[present]),
         n_outputs=len(eye.classifier.classes),
         frame=eye.classifier.frame,
         images=images.assign(hole_fraction=0.0),
         scores=scores,
         trials=pd.concat(trials, ignore_index=True) if trials else pd.DataFrame(columns=TRIALS),
-        outside_maps={m: maps[: len(eye.classes)] for m, maps in outside.items()},
+        outside_maps={m: own[present] for m, own in outside.items()},
     )
     return [
         decoding,
@@ -86,6 +91,7 @@ def _looking(
         if name not in sharing:
             defined = method.passes(eye.classifier.frame) if isinstance(method, Occlusion) else None
             found.append(meter.cost(name, partial(alone, name, method), len(batch), forward=defined))
+    found += [Cost(part=f"{name} (refused)", forward=0, both=0, seconds=0, floor=0) for name in refused]
     return found, first, targets, maps
 
 

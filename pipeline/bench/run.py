@@ -52,10 +52,10 @@ def bench(audit: Audit) -> Bench:
         raise AuditError("the dataset has no image to audit; the errors.csv of an audit says why")
     classifier = audit.model.load(device)
     meter = Meter(classifier)
-    few = costs(audit, meter, _spread(records, LEAST))  # warms up, and says how many images can be had
+    few = costs(audit, meter, _spread(records, LEAST), len(records))  # warms up, and says how many images can be had
     count = int(np.clip(SECONDS / max(sum(c.seconds for c in few), 1e-9), LEAST, max(LEAST, audit.run.batch_size)))
     chosen = _spread(records, count)
-    parts = costs(audit, meter, chosen, of=len(records)) if count > LEAST else few
+    parts = costs(audit, meter, chosen, len(records)) if count > LEAST else few
     return Bench(
         device=_named(device),
         forward=meter.forward_floor,

@@ -60,19 +60,19 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        print(f"{'':24}{'CPU s':>9}{'kernel s':>10}{'peak MB':>9}{'ms/image':>10}", flush=True)
+        print(f"{'':32}{'CPU s':>9}{'kernel s':>10}{'peak MB':>9}{'ms/image':>10}", flush=True)
 
         def row(text: str, images: int, overrides: list[str]) -> None:
             cpu, kernel, memory = audited(root / "runs", overrides)
-            print(f"{text:24}{cpu:9.1f}{kernel:10.1f}{memory:9.0f}{1000 * cpu / images:10.1f}", flush=True)
+            print(f"{text:32}{cpu:9.1f}{kernel:10.1f}{memory:9.0f}{1000 * cpu / images:10.1f}", flush=True)
 
         for n in arguments.images:
             row(f"{n} images", n, pictures(root / f"images-{n}", n))
         if not (n := arguments.others):
             return
         base = pictures(root / "base", n)
-        for stride in (1.0, 0.5, 0.25):
-            row(f"stride {stride} of a window", n, [*base, f"methods.occlusion.stride={stride}"])
+        for stride in (0.2, 0.1, 0.05):
+            row(f"windows every {stride} of the side", n, [*base, f"methods.occlusion.stride={stride}"])
         for side in (64, 96, 128):
             row(f"{side} x {side} pixels", n, [*base, f"model.preprocessing.resize=[{side},{side}]"])
         for classes in (2, 3, 5):

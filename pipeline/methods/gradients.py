@@ -87,11 +87,7 @@ class IntegratedGradients:
 
     def residual(self, classifier: Classifier, images: Images, target: Labels) -> Tensor:
         """(B,) how far each map's sum is from the score's difference, as a share of that difference."""
-        attribution = self._attribution(classifier, images, target).sum(dim=(1, 2, 3))
-        at = target[:, None]
-        there = classifier(images).gather(1, at)[:, 0]
-        here = classifier(torch.full_like(images, self.baseline)).gather(1, at)[:, 0]
-        return (attribution - (there - here)).abs() / (there - here).abs().clamp(min=1e-6)
+        return unexplained(self._attribution(classifier, images, target), classifier, images, target, self.baseline)
 
     def _attribution(self, classifier: Classifier, images: Images, target: Labels) -> Tensor:
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)
@@ -155,3 +151,15 @@ def check_evals(evals: int | None) -> None:
     """Raises ValueError for fewer than one image at once."""
     if evals is not None and evals < 1:
         raise ValueError(f"`evals_per_pass` must be 1 or more, or null for the fastest; got {evals}")
+
+
+def unexplained(attribution: Tensor, classifier: Classifier, images: Images, target: Labels, baseline: float) -> Tensor:
+    """(B,) how far each attribution's sum is from the score's difference from the baseline, as a share of it.
+
+    Args:
+        attribution: (B, 3, H, W), of images against one of level `baseline`.
+    """
+    at = target[:, None]
+    there = classifier(images).gather(1, at)[:, 0]
+    here = classifier(torch.full_like(images, baseline)).gather(1, at)[:, 0]
+    return (attribution.sum(dim=(1, 2, 3)) - (there - here)).abs() / (there - here).abs().clamp(min=1e-6)

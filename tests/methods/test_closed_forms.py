@@ -117,6 +117,11 @@ def _tutorial(name: str, model: Classifier) -> Tensor:
             noise = 0.15 * torch.randn((25, 3, *FRAME), generator=torch.Generator().manual_seed(0))
             method = captum.attr.Saliency(model.module)
             a = torch.stack([method.attribute(x + n, target=target, abs=False) for n in noise]).mean(dim=0).sum(dim=1)
+        elif name in ("guided_backprop", "deconvolution"):
+            hooked = {"guided_backprop": captum.attr.GuidedBackprop, "deconvolution": captum.attr.Deconvolution}[name]
+            a = hooked(model.module).attribute(x, target=target).abs().amax(dim=1)
+        elif name == "deep_lift":
+            a = captum.attr.DeepLift(model.module).attribute(x, torch.full_like(x, 0.5), target=target).sum(dim=1)
         else:
             method = captum.attr.Occlusion(model.module)
             a = method.attribute(x, (3, 2, 2), (3, 1, 1), baselines=0.5, target=target)[:, 0]
@@ -124,6 +129,7 @@ def _tutorial(name: str, model: Classifier) -> Tensor:
     return torch.cat(rows)
 
 
+@pytest.mark.filterwarnings("ignore:Setting")  # Captum announces its hooks
 @pytest.mark.parametrize("name", [p.stem for p in YAMLS])
 def test_batches_agree_with_captum_image_by_image(name: str) -> None:
     model = wrapped(small_net(), 0.5, 0.25)

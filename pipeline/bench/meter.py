@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.core.timing import least_seconds, synchronise
+from pipeline.core.timing import synchronise
 from pipeline.types import Classifier, Images
 
 
@@ -38,26 +40,54 @@ class Passes:
 
 
 class Meter:
-    """Measures the floor once, and time and passes of a piece of work."""
+    """Measures time and passes of a piece of work, and the floor beside it: no machine is equally fast all the time."""
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
-        images = {n: _noise(classifier, n) for n in (classifier.forward_chunk, classifier.backward_chunk)}
-        some, more = images[classifier.forward_chunk], images[classifier.backward_chunk]
+        self._images = {False: _noise(classifier, classifier.forward_chunk)}
+        self._images[True] = _noise(classifier, classifier.backward_chunk)
+        for graded in (False, True):
+            self._pass(graded)  # the first one is slower
+        self._before = self._floors()
+        self._seen = [self._before]
 
-        def forward() -> None:
+    @property
+    def forward_floor(self) -> float:
+        """Seconds per image, the median of all that were measured."""
+        return float(np.median([forward for forward, _ in self._seen]))
+
+    @property
+    def both_floor(self) -> float:
+        return float(np.median([both for _, both in self._seen]))
+
+    def _pass(self, graded: bool) -> None:
+        images = self._images[graded]
+        if graded:
+            shown = images.clone().requires_grad_()
+            torch.autograd.grad(self.classifier.fast(shown).amax(dim=1).sum(), shown)
+        else:
             with torch.inference_mode():
-                classifier.fast(some)
+                self.classifier.fast(images)
 
-        def both() -> None:
-            shown = more.clone().requires_grad_()
-            torch.autograd.grad(classifier.fast(shown).amax(dim=1).sum(), shown)
+    def _floors(self) -> tuple[float, float]:
+        """Seconds per image of a forward pass, and of one forward and backward, now."""
+        forward, both = (
+            self._timed(partial(self._pass, graded)) / len(self._images[graded]) for graded in (False, True)
+        )
+        return forward, both
 
-        self.forward_floor = least_seconds(forward, classifier.device) / len(some)
-        self.both_floor = least_seconds(both, classifier.device) / len(more)
+    def _timed(self, work: Callable[[], object]) -> float:
+        synchronise(self.classifier.device)
+        start = time.perf_counter()
+        work()
+        synchronise(self.classifier.device)
+        return time.perf_counter() - start
 
     def cost(self, part: str, work: Callable[[], object], images: int, *, forward: int | None = None) -> Cost:
-        """Of one part on that many images; `forward` where its definition has other passes than it makes."""
+        """Of one part on that many images; `forward` where its definition has other passes than it makes.
+
+        Its floor is the mean of the floors measured right before and right after it.
+        """
         seen = Passes()
 
         def count(_: nn.Module, arguments: tuple[Tensor, ...], __: object) -> None:
@@ -68,15 +98,15 @@ class Meter:
 
         handle = self.classifier.fast.register_forward_hook(count)
         try:
-            synchronise(self.classifier.device)
-            start = time.perf_counter()
-            work()
-            synchronise(self.classifier.device)
-            seconds = time.perf_counter() - start
+            seconds = self._timed(work)
         finally:
             handle.remove()
+        after = self._floors()
+        forward_floor, both_floor = ((x + y) / 2 for x, y in zip(self._before, after, strict=True))
+        self._before = after
+        self._seen.append(after)
         plain = (seen.forward if forward is None else forward * images) / images
-        floor = plain * self.forward_floor + seen.both / images * self.both_floor
+        floor = plain * forward_floor + seen.both / images * both_floor
         return Cost(part=part, forward=plain, both=seen.both / images, seconds=seconds / images, floor=floor)
 
 

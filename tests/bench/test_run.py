@@ -41,7 +41,9 @@ def test_passes_are_those_of_the_definitions(measured: Bench) -> None:
 def test_the_whole_is_the_sum_of_its_parts(measured: Bench) -> None:
     total = measured.total
     assert total.seconds == pytest.approx(sum(c.seconds for c in measured.costs))
-    assert total.floor == pytest.approx(total.forward * measured.forward + total.both * measured.both)
+    assert total.floor == pytest.approx(sum(c.floor for c in measured.costs))
+    for cost in measured.costs:  # at the floors of its own moment
+        assert (cost.floor > 0) == (cost.forward + cost.both > 0)
     assert total.ratio == pytest.approx(total.floor / total.seconds)
     text = "\n".join(lines(measured))
     assert "per image, measured on" in text

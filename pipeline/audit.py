@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,6 @@ from pipeline.passes.study import Study, study
 from pipeline.report.page import write_page
 from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
-from pipeline.run.frames import Frames
 from pipeline.run.gate import Gate
 from pipeline.run.provenance import provenance
 from pipeline.run.settings import RunSettings
@@ -158,6 +158,8 @@ class Audit:
 
     def _study(self, name: str, eye: Eye, stock: Stock) -> Study:
         """Looks at every image, changes some and looks again, weighs what it saw."""
+        seed, batch_size = self.run.seed, self.run.batch_size
+        refer = self.references and partial(self.references, class_map=self.class_map, seed=seed, batch_size=batch_size)
         studied = study(
             eye,
             stock,
@@ -167,19 +169,13 @@ class Audit:
             signals=self.signals,
             judge=self.judge,
             name=name,
-            seed=self.run.seed,
-            batch_size=self.run.batch_size,
-            refer=self._references,
+            seed=seed,
+            batch_size=batch_size,
+            refer=refer,
         )
         for verdict in studied.verdicts:
             log.info("%s: %s: %s: %s", name, verdict.scope, verdict.state, verdict.reason)
         return studied
-
-    def _references(self, eye: Eye, frames: Frames, methods: Mapping[str, Method]) -> pd.DataFrame | None:
-        if self.references is None:
-            return None
-        how = {"seed": self.run.seed, "batch_size": self.run.batch_size}
-        return self.references(eye, frames, methods, class_map=self.class_map, **how)
 
     def _illustrated(self, eye: Eye, stock: Stock, studied: Study, folder: RunFolder) -> pd.DataFrame:
         """Draws what the report will show of one model."""

@@ -94,7 +94,7 @@ def _gaussian(sigma: float, limit: int, like: Tensor) -> Tensor:
 def _blur(images: Tensor, kernel: Tensor) -> Tensor:
     """Separable blur with zeros beyond the frame, so that weights blurred alongside tell how much was known.
 
-    As two products with banded matrices: at 224 pixels with 163 taps six times as fast as depthwise convolutions.
+    As two products with banded matrices: at 224 pixels with 163 taps much faster than depthwise convolutions.
     """
     height, width = images.shape[-2:]
     return _band(height, kernel) @ images @ _band(width, kernel)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.methods.channels import Reduce, check_recorded, reduced
 from pipeline.methods.gradients import check_baseline, unexplained
+from pipeline.methods.out_of_place import pure
 from pipeline.types import Classifier, Images, Labels, Maps, Sign
 
 GUIDES = {"guided_backprop": captum.attr.GuidedBackprop, "deconvolution": captum.attr.Deconvolution}
@@ -99,11 +99,7 @@ def _gradient(network: nn.Module, image: Images, target: Labels) -> Tensor:
 def _hookable(classifier: Classifier) -> nn.Module:
     """A copy whose activations leave their input alone, as Captum's hooks need; made once per classifier."""
     if classifier not in _COPIES:
-        network = copy.deepcopy(classifier.module)
-        for module in network.modules():
-            if getattr(module, "inplace", False):
-                vars(module)["inplace"] = False
-        _COPIES[classifier] = network
+        _COPIES[classifier] = pure(classifier.module)
     return _COPIES[classifier]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import operator
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.methods.geometry import Axis, Cut, Rect
+from pipeline.methods.out_of_place import pure
 from pipeline.methods.patches import Chunk, Patch, Stored, UnsuitedError
 from pipeline.methods.rules import DENSE_FROM, IN_PLACE, local
 from pipeline.methods.windows import Windows
@@ -32,7 +32,7 @@ class Incremental:
         if not (isinstance(fast.network, nn.Module) and hasattr(fast, "mean") and hasattr(fast, "std")):
             raise UnsuitedError("what stands before the network is not a normalisation")
         self._mean, self._std = torch.as_tensor(fast.mean), torch.as_tensor(fast.std)
-        self._network = _pure(fast.network)
+        self._network = pure(fast.network)
         self._graph = _traced(self._network)
         self._modules = dict(self._network.named_modules())
         self._cuts: dict[tuple[fx.Node, str], Cut] = {}
@@ -137,15 +137,6 @@ class _Keeping(fx.Interpreter):
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         return super().call_function(IN_PLACE.get(target, target), args, kwargs)
-
-
-def _pure(network: nn.Module) -> nn.Module:
-    """A copy whose layers leave their input alone: stored maps must stay what they were."""
-    plain = copy.deepcopy(network)
-    for module in plain.modules():
-        if getattr(module, "inplace", False):
-            vars(module)["inplace"] = False
-    return plain
 
 
 def _traced(network: nn.Module) -> fx.Graph:

@@ -16,7 +16,7 @@ from pipeline.passes.observe import observe
 from pipeline.run.frames import Frames
 from pipeline.types import Evidence, Intervention, Method, Metric, Observed, Signal, Verdict
 
-Refer = Callable[[Eye, Frames, Mapping[str, Method]], pd.DataFrame | None]
+Refer = Callable[[Eye, Frames, Mapping[str, Method]], pd.DataFrame]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ class Comparison:
     n_others: int
     n_classes: int
     n_undefined: int  # trials whose log-odds are unknown
-    by_place: float  # of k's donors, the rate that the new place and size alone bring about; 0 where not tried
+    by_place: float  # of k's donors, the rate that the new place and size alone bring about; NaN where not tried
     undefined: str = ""
 
 
@@ -67,7 +67,7 @@ def compare(
     if not np.isfinite(arranged.observed(partial(median_difference, flips))):
         return undefined_comparison("nothing to compare with", n, len(labels) - n)
     by_place = placed_rate(moved, k)
-    rate = min(1.0, float(np.nanmean(flips[labels == 0])) + by_place)
+    rate = min(1.0, float(np.nanmean(flips[labels == 0])) + np.nan_to_num(by_place))
     estimate, low, high = arranged.observed(partial(median_difference, flips)), float("nan"), float("nan")
     if interval:  # costs as much as all the rest
         estimate, low, high = excess_with_interval(flips, arranged, rate)
@@ -117,7 +117,7 @@ def evidence(
         details={
             "flipped": found.rate,
             "flipped_neutral": found.base,
-            "flipped_by_place": found.by_place,
+            **({} if np.isnan(found.by_place) else {"flipped_by_place": found.by_place}),
             "n_other_classes": found.n_classes,
             "n_undefined": found.n_undefined,
             **(details or {}),
@@ -174,11 +174,11 @@ def beyond(trials: pd.DataFrame, moved: pd.DataFrame | None, k: str) -> pd.DataF
 
 
 def placed_rate(moved: pd.DataFrame | None, k: str) -> float:
-    """How often objects of other classes are called k at home, in the boxes of k's objects."""
+    """How often objects of other classes are called k at home, in the boxes of k's objects; NaN where not tried."""
     if moved is None or moved.empty:
-        return 0.0
+        return float("nan")
     foreign = moved[(moved["donor_class"] == k) & (moved["recipient_class"] != k)]
-    return float((foreign["predicted"] == k).mean()) if len(foreign) else 0.0
+    return float((foreign["predicted"] == k).mean()) if len(foreign) else float("nan")
 
 
 def worth(trials: pd.DataFrame, k: str, others: list[str], donors: np.ndarray) -> tuple[Floats, Floats]:

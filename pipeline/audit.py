@@ -159,7 +159,9 @@ class Audit:
     def _study(self, name: str, eye: Eye, stock: Stock) -> Study:
         """Looks at every image, changes some and looks again, weighs what it saw."""
         seed, batch_size = self.run.seed, self.run.batch_size
-        refer = self.references and partial(self.references, class_map=self.class_map, seed=seed, batch_size=batch_size)
+        refer = None
+        if self.references is not None:
+            refer = partial(self.references, class_map=self.class_map, seed=seed, batch_size=batch_size)
         studied = study(
             eye,
             stock,

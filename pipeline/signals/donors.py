@@ -67,7 +67,7 @@ def compare(
     if not np.isfinite(arranged.observed(partial(median_difference, flips))):
         return undefined_comparison("nothing to compare with", n, len(labels) - n)
     by_place = placed_rate(moved, k)
-    rate = min(1.0, float(np.nanmean(flips[labels == 0])) + np.nan_to_num(by_place))
+    rate = min(1.0, float(np.nanmean(flips[labels == 0])) + (0.0 if np.isnan(by_place) else by_place))
     estimate, low, high = arranged.observed(partial(median_difference, flips)), float("nan"), float("nan")
     if interval:  # costs as much as all the rest
         estimate, low, high = excess_with_interval(flips, arranged, rate)

@@ -80,7 +80,7 @@ class OutsideKeenest:
         if not np.isfinite(flips[chosen & (labels == 0)]).any():
             return undefined_comparison("nothing to compare with", n, n_others)
         by_place = placed_rate(moved[moved["donor"].isin(donors[chosen])], k)
-        rate = min(1.0, float(np.nanmean(flips[chosen & (labels == 0)])) + np.nan_to_num(by_place))
+        rate = min(1.0, float(np.nanmean(flips[chosen & (labels == 0)])) + (0.0 if np.isnan(by_place) else by_place))
         estimate, low, high = excess_with_interval(flips[chosen], Draws.of(labels[chosen], self.draws, rng), rate)
         arranged = Draws.of(labels, self.draws, rng, resample=False)
         difference = partial(_difference, flips, self.share)

@@ -38,7 +38,7 @@ def shortcut(c: str, own: Mapping[str, Evidence], speaks: str, leads: Sequence[E
     targeted = own.get("targeted")
     confirmed = targeted is not None and targeted.estimate >= NOTABLE and "place" in targeted.details
     if speaks == "targeted" or confirmed:
-        parts.append(_targeted(c, own["targeted"]))
+        parts.append(confirmation(c, own["targeted"]))
     if speaks == "low_level":
         parts.append(_low_level(c, own["low_level"]))
     text = f"{_joined(parts)}{'' if confirmed else _where(leads)}."
@@ -90,6 +90,33 @@ def model_reason(state: State, classes: Sequence[Verdict]) -> str:
     return f"The model {what} {names}. {largest.reason}"
 
 
+def next_step(verdict: Verdict) -> str:
+    """What to do about a flagged class, by what carries it."""
+    c, own = verdict.scope, {e.signal: e for e in verdict.evidence}
+    if verdict.state == "CONTEXT":
+        return (
+            f"Decide whether the model may use what usually surrounds {c!r}. If it may, record that as accepted; if "
+            f"not, train with {c!r} on other surroundings too, and audit again."
+        )
+    targeted, outside = own.get("targeted"), [own[s] for s in (*OUTSIDE, KEENEST) if s in own]
+    if targeted is not None and targeted.estimate >= NOTABLE and "place" in targeted.details:
+        return (
+            f"Look at the framed place in the images below. If what is there does not belong to {c!r}, cut it off or "
+            "cover it in every training image, or add images of other classes that carry it; train and audit again."
+        )
+    low_level = own.get("low_level")
+    if low_level is not None and low_level.estimate >= max((e.estimate for e in outside), default=0.0):
+        kind = low_level.details.get("kind", "image properties")
+        return (
+            f"Compare how {c!r} and the other classes were recorded: {kind} tells them apart. Even it out or "
+            "vary it at random in training, and audit again."
+        )
+    return (
+        f"What counts lies around the objects, in no single place. Add images of {c!r} on other surroundings and of "
+        "other classes on these, or exchange surroundings at random in training; audit again."
+    )
+
+
 def _removal(c: str, s2: Evidence) -> str:
     called, others = s2.details["called_without_object"], s2.details["others_called_without_object"]
     return (
@@ -113,8 +140,8 @@ def _keenest(c: str, e: Evidence) -> str:
     )
 
 
-def _targeted(c: str, e: Evidence) -> str:
-    """C1's sentence."""
+def confirmation(c: str, e: Evidence) -> str:
+    """C1's sentence, without its first capital and its full stop."""
     d = e.details
     what = f"these {_number(d['pixels']):.0f} pixels ({d['place']})" if "place" in d else "the images' own peaks"
     interval = f"[{100 * _number(d['flipped_low']):.0f}, {100 * _number(d['flipped_high']):.0f}]"

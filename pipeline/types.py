@@ -243,6 +243,7 @@ class Results:
     original (path of the unchanged picture), empty for the other kinds.
     `problems`: columns id, path, status, reason, message.
     `spikes`: one row per spike-in trial (columns in passes/spike.py); None where none was asked for.
+    `reviews`: what people decided after earlier runs (run/reviews.py).
     """
 
     name: str
@@ -256,6 +257,8 @@ class Results:
     config: str  # resolved YAML
     gate: Mapping[str, object]  # mode, result, exit_code, reason
     spikes: pd.DataFrame | None = None
+    reviews: tuple[Mapping[str, str], ...] = ()
+    album: pd.DataFrame | None = None
 
 
 class Dataset(Protocol):

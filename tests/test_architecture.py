@@ -34,7 +34,7 @@ OWNERS = {
     "threadpoolctl": {"calibrate"},
     "pandas": {"types", "interventions", "signals", "judge", "passes", "run", "report", "audit", "bench", "calibrate"},
 }
-LONGER = {"types.py": 360}  # talked about: the vocabulary reads best in one place
+LONGER = {"types.py": 380}  # talked about: the vocabulary reads best in one place
 STANDARD = set(sys.stdlib_module_names) | {
     "numpy",
     "torch",

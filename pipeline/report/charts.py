@@ -104,12 +104,18 @@ def heat_grid(mass: np.ndarray, *, label: str, window: Box | None = None, cells:
     )
 
 
-def boxes_overlay(boxes: Sequence[Box], frame: tuple[int, int]) -> Markup:
-    """Boxes over a picture of `frame` (height, width), in a double stroke that shows on light and on dark."""
+def boxes_overlay(boxes: Sequence[Box], frame: tuple[int, int], *, spot: Box | None = None) -> Markup:
+    """Boxes over a picture of `frame` (height, width), in a double stroke that shows on light and on dark.
+
+    `spot` is a place outside the objects, drawn dashed.
+    """
     height, width = frame
+    marks = [_double_box(box) for box in boxes]
+    if spot is not None:
+        marks.append(Markup('<g class="spot">{}</g>').format(_double_box(spot)))
     return Markup(
         '<svg class="boxes" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
-    ).format(width, height, Markup("").join(_double_box(box) for box in boxes))
+    ).format(width, height, Markup("").join(marks))
 
 
 def coarse(mass: np.ndarray, cells: int) -> np.ndarray:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from markupsafe import Markup
 
-from pipeline.report.pictures import colour_filter
+from pipeline.report.explorer import write_data
+from pipeline.report.pictures import colour_filters
 from pipeline.report.reading import model_verdict
 from pipeline.report.render import render
 from pipeline.types import Results, Section, Verdict
@@ -25,18 +26,39 @@ class Part:
 
 
 def write_page(results: Results, sections: Mapping[str, Section], folder: Path) -> Path:
-    """Writes index.html and app.css into `folder`, where the pictures are already; returns the page's path.
+    """Writes index.html, its style, its script and its data into `folder`, where the pictures are already.
 
-    Sections come in the order of the mapping; its keys are their anchors.
+    Sections come in the order of the mapping; its keys are their anchors. Returns the page's path.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    scripts = [*write_data(results, folder), "app.js"] if "images" in sections else []
+    (folder / "app.css").write_text(style(), encoding="utf-8")
+    if scripts:
+        (folder / "app.js").write_text(application(), encoding="utf-8")
+    page = folder / "index.html"
+    # File names that are not valid unicode arrive as lone surrogates, which UTF-8 cannot hold.
+    page.write_bytes(page_html(results, sections, scripts).encode("utf-8", errors="backslashreplace"))
+    return page
+
+
+def page_html(results: Results, sections: Mapping[str, Section], scripts: Sequence[str]) -> str:
+    """The page; `scripts` are paths beside it, loaded in order once it is there."""
     # A section's HTML is escaped by its own template, so it is markup here.
     parts = [Part(name=n, title=s.title, body=Markup(s(results))) for n, s in sections.items()]
     nothing = Verdict(scope="model", state="INCONCLUSIVE", reason="Nothing was audited.")
     verdict = model_verdict(results.findings[0]) if results.findings else nothing
-    html = render("page.html", results=results, parts=parts, verdict=verdict, colours=colour_filter())
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "app.css").write_text((files("pipeline.report") / "static" / "app.css").read_text("utf-8"), "utf-8")
-    page = folder / "index.html"
-    # File names that are not valid unicode arrive as lone surrogates, which UTF-8 cannot hold.
-    page.write_bytes(html.encode("utf-8", errors="backslashreplace"))
-    return page
+    return render(
+        "page.html", results=results, parts=parts, verdict=verdict, colours=colour_filters(), scripts=list(scripts)
+    )
+
+
+def style() -> str:
+    """The page's style sheet."""
+    return (files("pipeline.report") / "static" / "app.css").read_text(encoding="utf-8")
+
+
+def application() -> str:
+    """The page's script: the files of static/js in the order of their names."""
+    folder = files("pipeline.report") / "static" / "js"
+    sources = sorted((f for f in folder.iterdir() if f.name.endswith(".js")), key=lambda f: f.name)
+    return "\n".join(f.read_text(encoding="utf-8") for f in sources)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 DISPLAY_QUANTILE = 0.995  # a few hot pixels would leave the rest of a map black
+FILTERS = {"heat": "inferno", "viridis": "viridis", "gray": "gray"}  # the filter's id -> matplotlib's colour map
 SAMPLES = 17  # of the colour map; between them the filter interpolates
 
 
@@ -46,11 +47,18 @@ def write_heat(mass: Tensor, path: Path) -> None:
     _save(Image.fromarray(grey.astype(np.uint8)), path, quality=80)
 
 
-def colour_filter(name: str = "inferno") -> Markup:
-    """An SVG filter with the id `heat`: a grey picture's intensity becomes a colour of that matplotlib map.
+def colour_filters() -> Markup:
+    """SVG filters with the ids `heat` (inferno), `viridis` and `gray`: a grey picture's intensity becomes a colour.
 
     The intensity becomes the opacity too, rising faster than it, so that the photograph shows where there is nothing.
     """
+    filters = Markup("").join(_colour_filter(i, name) for i, name in FILTERS.items())
+    return Markup('<svg class="defs" width="0" height="0" aria-hidden="true" focusable="false">{}</svg>').format(
+        filters
+    )
+
+
+def _colour_filter(identity: str, name: str) -> Markup:
     colours = mpl.colormaps[name](np.linspace(0, 1, SAMPLES))[:, :3]
     channels = zip("RGB", colours.T, strict=True)
     tables = Markup("").join(
@@ -58,15 +66,14 @@ def colour_filter(name: str = "inferno") -> Markup:
         for c, column in channels
     )
     return Markup(
-        '<svg class="defs" width="0" height="0" aria-hidden="true" focusable="false">'
-        '<filter id="heat" color-interpolation-filters="sRGB">'
+        '<filter id="{}" color-interpolation-filters="sRGB">'
         '<feColorMatrix in="SourceGraphic" type="matrix" result="a" '
         'values="0 0 0 0 0  0 0 0 0 0  0 0 0 0 0  1 0 0 0 0"/>'
         '<feComponentTransfer in="a" result="alpha"><feFuncA type="table" tableValues="0 .55 .8 .92 1"/>'
         "</feComponentTransfer>"
         '<feComponentTransfer in="SourceGraphic" result="colour">{}</feComponentTransfer>'
-        '<feComposite in="colour" in2="alpha" operator="in"/></filter></svg>'
-    ).format(tables)
+        '<feComposite in="colour" in2="alpha" operator="in"/></filter>'
+    ).format(identity, tables)
 
 
 def _save(image: Image.Image, path: Path, *, quality: int) -> None:

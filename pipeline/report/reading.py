@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -66,3 +66,16 @@ def pictures_of(results: Results, findings: Findings) -> pd.DataFrame:
 def class_rows(table: pd.DataFrame, column: str = "class") -> dict[str, pd.DataFrame]:
     """The rows of each class; an empty dict for an empty table."""
     return {} if table.empty else {str(name): rows for name, rows in table.groupby(column, sort=False)}
+
+
+def pair(edit: dict, before: str | None, elsewhere: Mapping[str, str]) -> dict[str, object]:
+    """An edit and its original; `hit` where the changed image is given the name of the class that it is shown for."""
+    said = "says" if before is None else "still says" if edit["predicted"] == before else "now says"
+    original = edit.get("original") or elsewhere.get(edit["id"])
+    return {
+        "edit": edit,
+        "original": original,
+        "before": before,
+        "said": said,
+        "hit": edit["predicted"] == edit["class"],
+    }

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.report.pictures import colour_filter, write_heat, write_picture
+from pipeline.report.pictures import FILTERS, colour_filters, write_heat, write_picture
 
 
 def pixels(path):
@@ -65,8 +65,10 @@ def test_shapes_are_checked(tmp_path):
         write_heat(torch.zeros(3, 4, 4), tmp_path / "a.webp")
 
 
-def test_colour_filter_is_matplotlibs_map():
-    tables = re.findall(r'<feFunc([RGB]) type="table" tableValues="([^"]+)"', colour_filter("inferno"))
+@pytest.mark.parametrize(("identity", "name"), FILTERS.items())
+def test_colour_filters_are_matplotlibs_maps(identity, name):
+    own = re.search(rf'<filter id="{identity}".*?</filter>', colour_filters())
+    tables = re.findall(r'<feFunc([RGB]) type="table" tableValues="([^"]+)"', own.group())
     assert [c for c, _ in tables] == list("RGB")
     found = np.array([[float(v) for v in values.split()] for _, values in tables]).T
-    assert np.allclose(found, mpl.colormaps["inferno"](np.linspace(0, 1, len(found)))[:, :3], atol=6e-4)
+    assert np.allclose(found, mpl.colormaps[name](np.linspace(0, 1, len(found)))[:, :3], atol=6e-4)

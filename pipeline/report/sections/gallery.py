@@ -25,7 +25,7 @@ class GallerySection:
     """Photographs with their boxes, the maps of every method beside them, and what the model said about them."""
 
     limit: int  # classes shown per model
-    title: ClassVar[str] = "Images"
+    title: ClassVar[str] = "Telling images"
 
     def __post_init__(self) -> None:
         if self.limit < 1:

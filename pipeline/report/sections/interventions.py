@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from pipeline.report import charts
-from pipeline.report.reading import FLAGGED, all_evidence, class_rows, class_verdicts, detail, pictures_of
+from pipeline.report.reading import FLAGGED, all_evidence, class_rows, class_verdicts, detail, pair, pictures_of
 from pipeline.report.render import percent, render, words
 from pipeline.types import Evidence, Findings, Results, Verdict
 
@@ -114,21 +114,8 @@ def _examples(
             "flagged": verdict.state in FLAGGED,
             "intervention": intervention,
             "moved": bool((rows["donor"] != "").any()),
-            "pairs": [_pair(row, before.get(row["id"]), elsewhere) for row in rows.to_dict("records")],
+            "pairs": [pair(row, before.get(row["id"]), elsewhere) for row in rows.to_dict("records")],
         }
         for verdict in verdicts
         for intervention, rows in class_rows(by_class.get(verdict.scope, edits.iloc[:0]), "intervention").items()
     ]
-
-
-def _pair(edit: dict, before: str | None, elsewhere: Mapping[str, str]) -> dict[str, object]:
-    """An edit and its original; `hit` where the changed image is given the name of the class that it is shown for."""
-    said = "says" if before is None else "still says" if edit["predicted"] == before else "now says"
-    original = edit.get("original") or elsewhere.get(edit["id"])
-    return {
-        "edit": edit,
-        "original": original,
-        "before": before,
-        "said": said,
-        "hit": edit["predicted"] == edit["class"],
-    }

@@ -1,0 +1,205 @@
+"""The findings: each suspected shortcut on a card, with what shows it, what speaks against it and what to do next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from pipeline import reasons
+from pipeline.report import charts
+from pipeline.report.reading import FLAGGED, all_evidence, class_verdicts, detail, pair, pictures_of
+from pipeline.report.render import percent, render, words
+from pipeline.run.reviews import Review, fingerprint
+from pipeline.types import Box, Evidence, Findings, Results, Verdict
+
+MOST_SAYING = (
+    "targeted",
+    "outside_transplant",
+    "object_removed",
+)  # interventions whose pictures a card shows, in order
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingsSection:
+    """Cards of the flagged classes, the most serious first: `pictures` exemplars and as many counter-examples each."""
+
+    limit: int  # cards per model
+    pictures: int
+    title: ClassVar[str] = "Findings"
+
+    def __post_init__(self) -> None:
+        if self.limit < 1 or self.pictures < 1:
+            raise ValueError(f"`limit` and `pictures` must be 1 or more, got {self.limit}, {self.pictures}")
+
+    def __call__(self, results: Results) -> str:
+        return render("findings.html", models=[self._model(results, f) for f in results.findings])
+
+    def _model(self, results: Results, findings: Findings) -> dict[str, object]:
+        flagged = [v for v in class_verdicts(findings) if v.state in FLAGGED]
+        return {
+            "findings": findings,
+            "cards": [self._card(results, findings, v) for v in flagged[: self.limit]],
+            "rest": len(flagged) - len(flagged[: self.limit]),
+            "n_classes": len(findings.observed.classes),
+        }
+
+    def _card(self, results: Results, findings: Findings, verdict: Verdict) -> dict[str, object]:
+        c, model = verdict.scope, findings.observed.model
+        evidence = [e for e in all_evidence(findings) if e.class_name == c]
+        leads = [lead(e) for e in evidence if e.signal.startswith("attribution_lead")]
+        best = max(leads, key=lambda x: _none_first(x["ahead"]), default=None)
+        targeted = next((e for e in evidence if e.signal == "targeted" and e.estimate >= reasons.NOTABLE), None)
+        mark = fingerprint(model, c, verdict.state)
+        shown, counter = self._images(results, findings, c, targeted)
+        return {
+            "verdict": verdict,
+            "next_step": reasons.next_step(verdict),
+            "deciding": [e for e in evidence if e.decides and not math.isnan(e.estimate)],
+            "leads": leads,
+            "agree": _agree(leads),
+            "map": _mean_map(findings, c, best, targeted),
+            "confirmation": _sentence(reasons.confirmation(c, targeted)) if targeted else "",
+            "pairs": _pairs(results, findings, c),
+            "shown": shown,
+            "counter": counter,
+            "counts": follows(findings.observed.trials, c),
+            "review": {"fingerprint": mark, "model": model, "class": c, "state": verdict.state},
+            "earlier": _earlier(results, mark),
+        }
+
+    def _images(
+        self, results: Results, findings: Findings, c: str, targeted: Evidence | None
+    ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+        """Images of the class that have pictures: those named so without their object, and the others."""
+        named = _named_without(findings.observed.trials, c)
+        place = _place(targeted)
+        sides: dict[bool, list[dict[str, object]]] = {True: [], False: []}
+        for picture in _with_pictures(results, findings, c):
+            side = sides[named[picture["id"]]] if picture["id"] in named else []
+            if len(side) < self.pictures:
+                overlay = charts.boxes_overlay(picture["boxes"], findings.observed.frame, spot=place)
+                side.append({**picture, "overlay": overlay})
+        return sides[True], sides[False]
+
+
+def lead(e: Evidence) -> dict[str, Any]:
+    """One method's lead on a class: where its attribution gathers, and how far ahead of the other classes'."""
+    share, others = detail(e, "share"), detail(e, "others_share")
+    return {
+        "method": str(e.details.get("method", e.signal)),
+        "inside": e.estimate,
+        "lift": detail(e, "lift"),
+        "place": str(e.details.get("place", "")),
+        "share": share,
+        "others": others,
+        "ahead": share - (0.0 if math.isnan(others) else others),
+        "box": _place(e),
+    }
+
+
+def follows(trials: pd.DataFrame, c: str) -> tuple[int, int]:
+    """How many of the class's images are named so without their object, and how many were tried."""
+    named = _named_without(trials, c)
+    return sum(named.values()), len(named)
+
+
+def _named_without(trials: pd.DataFrame, c: str) -> dict[str, bool]:
+    """Image -> whether the model still names the class in its first copy without the object."""
+    if trials.empty:
+        return {}
+    own = trials[(trials["intervention"] == "object_removed") & (trials["recipient_class"] == c)]
+    first = own.drop_duplicates("recipient")
+    return dict(zip(first["recipient"], (first["predicted"] == c).tolist(), strict=True))
+
+
+def _with_pictures(results: Results, findings: Findings, c: str) -> list[dict]:
+    """The class's pictures with their maps: the telling ones first, then the controls, then what else was drawn."""
+    shown = pictures_of(results, findings)
+    rows: list[dict] = []
+    if not shown.empty:
+        own = shown[(shown["class"] == c) & shown["kind"].isin(["telling", "control"])]
+        rows = own.sort_values("kind", ascending=False, kind="stable").to_dict("records")
+    album = results.album
+    if album is not None and len(album):
+        images = findings.observed.images
+        of_class = images[images["class"] == c].set_index("id")
+        known = {r["id"] for r in rows}
+        mine = album[(album["model"] == findings.observed.model) & album["id"].isin(of_class.index)]
+        for r in mine[~mine["id"].isin(known)].to_dict("records"):
+            image = of_class.loc[r["id"]]
+            rows.append({**r, "boxes": image["boxes"], "predicted": image["predicted"]})
+    height, width = findings.observed.frame
+    return [{**r, "width": width, "height": height} for r in rows]
+
+
+def _place(e: Evidence | None) -> Box | None:
+    """The place that a piece of evidence is about, where it is about one."""
+    if e is None or "x0" not in e.details:
+        return None
+    x0, y0, x1, y1 = (detail(e, k) for k in ("x0", "y0", "x1", "y1"))
+    return None if any(map(math.isnan, (x0, y0, x1, y1))) else (x0, y0, x1, y1)
+
+
+def _mean_map(
+    findings: Findings, c: str, best: Mapping[str, Any] | None, targeted: Evidence | None
+) -> dict[str, object] | None:
+    """Where the leading method's attribution outside the objects lies, with the tested place or else the hotspot."""
+    seen = findings.observed
+    if best is None or best["method"] not in seen.outside_maps:
+        return None
+    own = np.nan_to_num(np.asarray(seen.outside_maps[best["method"]][seen.classes.index(c)], dtype=float))
+    window = _place(targeted) or best["box"]
+    label = (
+        f"{words(best['method'])}, mean attribution outside {c}: {percent(best['share'])} of it at the "
+        f"{best['place'] or 'frame'}"
+    )
+    return {"method": best["method"], "grid": charts.heat_grid(own, window=window, label=label)}
+
+
+def _agree(leads: list[dict[str, Any]]) -> tuple[str, int]:
+    """The place that most methods name, and how many do; none of them counts that is not ahead of other classes."""
+    places = [x["place"] for x in leads if x["place"] and x["ahead"] > 0]
+    best = max(places, key=places.count, default="")
+    return best, places.count(best)
+
+
+def _pairs(results: Results, findings: Findings, c: str) -> list[dict[str, object]]:
+    """Before and after, of the intervention that says most."""
+    shown = pictures_of(results, findings)
+    if shown.empty:
+        return []
+    edits = shown[(shown["kind"] == "edit") & (shown["class"] == c)]
+    others = shown[shown["kind"] != "edit"]
+    elsewhere = dict(zip(others["id"], others["picture"], strict=True))
+    images = findings.observed.images
+    before = dict(zip(images["id"], images["predicted"], strict=True))
+    for intervention in MOST_SAYING:
+        rows = edits[edits["intervention"] == intervention].to_dict("records")
+        pairs = [pair(r, before.get(r["id"]), elsewhere) for r in rows]
+        if any(p["hit"] for p in pairs):
+            return sorted(pairs, key=lambda p: not p["hit"])[:3]
+    return []
+
+
+def _earlier(results: Results, mark: str) -> dict[str, object] | None:
+    """The review of this finding that was applied after an earlier run."""
+    today = datetime.now(UTC).date()
+    for r in results.reviews:
+        if r["kind"] == "finding" and r["fingerprint"] == mark and r["decision"] != "unreviewed":
+            review = Review(**{k if k != "class" else "class_": v for k, v in r.items()})
+            return {**r, "lapsed": review.lapsed(today)}
+    return None
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _none_first(value: float) -> float:
+    return -math.inf if math.isnan(value) else value

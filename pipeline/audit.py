@@ -13,15 +13,18 @@ import pandas as pd
 
 from pipeline.datasets.loading import examples
 from pipeline.judge import Judge
-from pipeline.methods.probe import Remarking
 from pipeline.models.classifier import weights_sha256
+from pipeline.passes.album import COLUMNS, Album
+from pipeline.passes.choose import choose_drawn
 from pipeline.passes.decode import Stock
-from pipeline.passes.eye import Eye, class_index
+from pipeline.passes.eye import Eye, class_index, generator
 from pipeline.passes.illustrate import Illustrator
 from pipeline.passes.refer import References
 from pipeline.passes.spike import SpikeIn, cheapest
-from pipeline.passes.study import Study, study
+from pipeline.passes.study import Study, found, study
 from pipeline.report.page import write_page
+from pipeline.report.press import Press
+from pipeline.report.settings import ReportSettings
 from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
 from pipeline.run.gate import Gate
@@ -71,6 +74,7 @@ class Audit:
     gate: Gate
     spike_in: SpikeIn | None
     references: References | None
+    report: ReportSettings
     run: RunSettings
 
     def __post_init__(self) -> None:
@@ -90,37 +94,42 @@ class Audit:
         prepared = ""
         findings: list[Findings] = []
         pictures: list[pd.DataFrame] = []
+        albums = [pd.DataFrame(columns=COLUMNS)]
         weights: dict[str, str] = {}
         spikes: pd.DataFrame | None = None
-        for name, source in self._sources():
-            classifier = source.load(device)
-            weights[name] = weights_sha256(classifier.module)
-            stock = stock or self.stock(records, classifier, folder.partial / "frames")
-            prepared = prepared or repr(classifier.transform)
-            if repr(classifier.transform) != prepared:
-                raise AuditError(
-                    f"{name!r} needs other preprocessing than {self.model_name!r}; audit it in its own run"
-                )
-            eye = self.eye(records, classifier)
-            studied = self._study(name, eye, stock)
-            if self.spike_in is not None and not findings:
-                spikes = self._spiked(self.spike_in, eye, stock, studied)
-            found, shown = self._found(eye, studied), self._illustrated(eye, stock, studied, folder)
-            findings.append(found)
-            pictures.append(shown)
+        with Press(folder.partial / "report") as press:
+            for name, source in self._sources():
+                classifier = source.load(device)
+                weights[name] = weights_sha256(classifier.module)
+                stock = stock or self.stock(records, classifier, folder.partial / "frames")
+                prepared = prepared or repr(classifier.transform)
+                if repr(classifier.transform) != prepared:
+                    raise AuditError(
+                        f"{name!r} needs other preprocessing than {self.model_name!r}; audit it in its own run"
+                    )
+                eye = self.eye(records, classifier)
+                album = Album(model=name, ids=self._drawn(records), frames=stock.frames, press=press)
+                studied = self._study(eye, stock, album)
+                if self.spike_in is not None and not findings:
+                    spikes = self._spiked(self.spike_in, eye, stock, studied)
+                findings.append(found(eye, studied, self.methods))
+                pictures.append(self._illustrated(eye, stock, studied, album))
+                if self.report.images:
+                    albums.append(album.table())
         assert stock is not None
         results = Results(
             name=self.run.name,
             run_id=folder.run_id,
             created=folder.created.isoformat(timespec="seconds"),
             findings=tuple(findings),
-            problems=_problem_rows(stock.problems),
-            counts=_counts(stock),
+            problems=stock.problem_rows,
+            counts=stock.counts,
             pictures=pd.concat(pictures, ignore_index=True),
             provenance={**facts, "weights_sha256": weights},
             config=config,
             gate=self.gate(findings[0].verdicts[0]),
             spikes=spikes,
+            album=pd.concat(albums, ignore_index=True),
         )
         self._write(results, folder)
         return results
@@ -134,6 +143,12 @@ class Audit:
         """The dataset's; images of classes that `class_map` leaves out are skipped, not forgotten."""
         out = {c for c, output in self.class_map.items() if output is None}
         return [_left_out(r) if isinstance(r, Record) and r.label in out else r for r in self.dataset.records()]
+
+    def _drawn(self, records: Sequence[Record | Problem]) -> frozenset[str]:
+        """The ids of the images that are drawn for looking through; those that turn out unusable just lack."""
+        usable = [r for r in records if isinstance(r, Record)]
+        rng = generator(self.run.seed, "images drawn")
+        return frozenset(usable[i].id for i in choose_drawn([r.label for r in usable], self.report.images, rng))
 
     def stock(self, records: Sequence[Record | Problem], classifier: Classifier, folder: Path) -> Stock:
         """Where these records' images will be, decoded for this classifier; `folder` must not be there yet."""
@@ -156,7 +171,7 @@ class Audit:
         index = class_index(labels, classifier.classes, self.class_map)
         return Eye(classifier=classifier, index=index, target=self.run.target)
 
-    def _study(self, name: str, eye: Eye, stock: Stock) -> Study:
+    def _study(self, eye: Eye, stock: Stock, album: Album) -> Study:
         """Looks at every image, changes some and looks again, weighs what it saw."""
         seed, batch_size = self.run.seed, self.run.batch_size
         refer = None
@@ -170,16 +185,17 @@ class Audit:
             interventions=self.interventions,
             signals=self.signals,
             judge=self.judge,
-            name=name,
+            name=album.model,
             seed=seed,
             batch_size=batch_size,
             refer=refer,
+            album=album,
         )
         for verdict in studied.verdicts:
-            log.info("%s: %s: %s: %s", name, verdict.scope, verdict.state, verdict.reason)
+            log.info("%s: %s: %s: %s", album.model, verdict.scope, verdict.state, verdict.reason)
         return studied
 
-    def _illustrated(self, eye: Eye, stock: Stock, studied: Study, folder: RunFolder) -> pd.DataFrame:
+    def _illustrated(self, eye: Eye, stock: Stock, studied: Study, album: Album) -> pd.DataFrame:
         """Draws what the report will show of one model."""
         illustrate = Illustrator(
             eye=eye,
@@ -187,19 +203,10 @@ class Audit:
             methods={m: f for m, f in self.methods.items() if m not in studied.refused},
             interventions=self.interventions,
             observed=studied.observed,
-            folder=folder.partial / "report",
+            album=album,
             batch_size=self.run.batch_size,
         )
         return illustrate(studied.verdicts, self.run.seed)
-
-    def _found(self, eye: Eye, studied: Study) -> Findings:
-        return Findings(
-            observed=studied.observed,
-            evidence=studied.evidence,
-            verdicts=studied.verdicts,
-            accuracy=float(studied.observed.images["correct"].mean()),
-            methods=tuple(self._method_facts(m, eye, studied.refused.get(m, "")) for m in self.methods),
-        )
 
     def _spiked(self, spike_in: SpikeIn, eye: Eye, stock: Stock, studied: Study) -> pd.DataFrame:
         usable = {m: f for m, f in self.methods.items() if m not in studied.refused}
@@ -215,20 +222,6 @@ class Audit:
             batch_size=self.run.batch_size,
         )
 
-    def _method_facts(self, name: str, eye: Eye, refusal: str) -> dict[str, str]:
-        method = self.methods[name]
-        return {
-            "name": name,
-            "sign": method.sign,
-            "reduce": method.reduce,
-            "version": str(method.version),
-            "target": self.run.target,
-            "settings": str(method),
-            "status": "refused" if refusal else "ok",
-            "reason": refusal,
-            "remark": method.remark(eye.classifier) if isinstance(method, Remarking) else "",
-        }
-
     def _write(self, results: Results, folder: RunFolder) -> None:
         shutil.rmtree(folder.partial / "frames")
         classes = [class_rows(f) for f in results.findings]
@@ -240,17 +233,3 @@ class Audit:
 def _left_out(record: Record) -> Problem:
     message = f"class {record.label!r} is left out by class_map.{record.label}=null"
     return Problem(id=record.id, path=record.path, status="skipped", reason="class_left_out", message=message)
-
-
-def _problem_rows(problems: Sequence[Problem]) -> pd.DataFrame:
-    columns = ["id", "path", "status", "reason", "message"]
-    return pd.DataFrame([(p.id, str(p.path), p.status, p.reason, p.message) for p in problems], columns=columns)
-
-
-def _counts(stock: Stock) -> dict[str, int]:
-    """total = audited + skipped + failed."""
-    skipped = sum(p.status == "skipped" for p in stock.problems)
-    failed = len(stock.problems) - skipped
-    counts = {"total": stock.total, "audited": len(stock.frames), "skipped": skipped, "failed": failed}
-    assert counts["total"] == counts["audited"] + skipped + failed, counts
-    return counts

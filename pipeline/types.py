@@ -237,10 +237,11 @@ class Findings:
 class Results:
     """All that a run found, for the writers and the report.
 
-    `pictures`: one row per picture shown. Columns: model, class, id, kind (`telling`, `control` or `edit`), rank,
-    picture (path relative to the report), width, height (of the frame), boxes (list of xyxy in the frame), heats
-    (dict method -> path of a grey heat map), caption, predicted; for `edit` also intervention, arm, donor (id) and
-    original (path of the unchanged picture), empty for the other kinds.
+    `pictures`: one row per picture shown. Columns: model, class, id, kind (`telling`, `control`; changed: `edit`, or
+    `detail` of a telling or control image), rank, picture (path relative to the report), width, height (of the frame),
+    boxes (list of xyxy in the frame), heats (dict method -> path of a grey heat map), caption, predicted; of changed
+    ones also intervention, arm, donor (id) and original (path of the unchanged picture), empty for the other kinds.
+    `album`: one row per model x drawn image. Columns: model, row (of `images`), id, picture, mask ("" if none), heats.
     `problems`: columns id, path, status, reason, message.
     `spikes`: one row per spike-in trial (columns in passes/spike.py); None where none was asked for.
     `reviews`: what people decided after earlier runs (run/reviews.py).

@@ -138,6 +138,54 @@ def test_what_a_run_writes(composed: Compose, tmp_path: Path) -> None:
     assert not (folder / "frames").exists()
 
 
+def report_files(folder: Path) -> set[str]:
+    report = folder / "report"
+    return {p.relative_to(report).as_posix() for p in report.rglob("*") if p.suffix in (".webp", ".png")}
+
+
+def test_the_album_has_pictures_of_a_few_images_of_every_class_and_of_both_models(
+    composed: Compose, tmp_path: Path
+) -> None:
+    """Of 24 images 8 are drawn, and those of the gallery; every file that the tables name is there, and no other."""
+    manifest = write_world(tmp_path / "world", 6)
+    twin = [o.replace("model.", "twin.").replace("model=", "model@twin=") for o in options(manifest, "ObjectReader")]
+    twin = [o for o in twin if "twin" in o]
+    few = ["methods=[saliency]", "report.images=8", *twin]
+    results, folder = carry_out(composed(*options(manifest, "CornerReader"), *few), tmp_path / "reports")
+    album, pictures = results.album, results.pictures
+    assert album is not None
+    assert list(album.columns) == ["model", "row", "id", "picture", "mask", "heats"]
+    chosen = []
+    for name, group in album.groupby("model"):
+        images = results.findings[["model", "twin"].index(str(name))].observed.images
+        assert (images["id"].to_numpy()[group["row"]] == group["id"]).all()
+        gallery = pictures[(pictures["model"] == name) & pictures["kind"].isin(["telling", "control"])]
+        chosen.append(set(group["id"]) - set(gallery["id"]))
+        assert set(gallery["id"]) <= set(group["id"])
+        assert len(group) < 24
+        assert (images.set_index("id").loc[group["id"], "class"].value_counts() >= 2).all()
+    assert album["model"].nunique() == 2
+    tables = pd.concat([album, pictures])
+    named = {*tables["picture"], *pictures["original"]} | {p for h in tables["heats"] for p in h.values()}
+    assert named - {""} == report_files(folder)
+
+
+def test_no_album_where_none_is_wanted(composed: Compose, tmp_path: Path) -> None:
+    """The gallery keeps its pictures; the numbers are the same with and without."""
+    manifest = write_world(tmp_path / "world", 6)
+    config = [*options(manifest, "CornerReader"), "methods=[saliency]"]
+    (without, bare), (drawn, full) = (
+        carry_out(composed(*config, f"report.images={n}"), tmp_path / str(n)) for n in (0, 1000)
+    )
+    assert without.album is not None
+    assert without.album.empty
+    assert drawn.album is not None
+    assert drawn.album["id"].tolist() == drawn.findings[0].observed.images["id"].tolist()
+    assert report_files(bare) < report_files(full)
+    pd.testing.assert_frame_equal(without.pictures, drawn.pictures)
+    assert (bare / "images.csv").read_bytes() == (full / "images.csv").read_bytes()
+
+
 def test_nothing_to_audit_ends_with_the_first_reasons(composed: Compose, tmp_path: Path) -> None:
     manifest = write_world(tmp_path / "world", 1)
     for path in (tmp_path / "world").glob("*.png"):

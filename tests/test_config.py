@@ -32,7 +32,12 @@ def test_every_option_of_every_list_builds(composed: Compose, option: str) -> No
 
 
 @pytest.mark.parametrize(
-    "option", [f"{g}={p.stem}" for g in ("judge", "gate", "run") for p in sorted((packaged("conf") / g).glob("*.yaml"))]
+    "option",
+    [
+        f"{g}={p.stem}"
+        for g in ("judge", "gate", "report", "run")
+        for p in sorted((packaged("conf") / g).glob("*.yaml"))
+    ],
 )
 def test_every_option_of_every_choice_builds(composed: Compose, option: str) -> None:
     build(composed("experiment=demo", option))

@@ -1,4 +1,4 @@
-"""Which images the report shows: a flagged class's most telling ones, and random ones as a control."""
+"""Which images the report shows: a sample to look through, flagged classes' most telling ones, random controls."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ CONTROLS = (
 )  # arms that only others are compared with
 PLAIN = ("object_removed", "outside_transplant", "companions")  # what is shown of classes that are not flagged
 CLASSES_SHOWN = 40  # flagged ones first
+DETAILED = ("object_removed", "object_only", "outside_transplant")  # of every image of the gallery, one picture each
+
+
+def choose_drawn(labels: Sequence[str], limit: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of the images to draw, ascending: all, or at most `limit` at random, evenly spread over the classes.
+
+    Small classes come whole; what they leave goes to the larger ones.
+    """
+    mixed = rng.permutation(len(labels))
+    turn = pd.Series(np.asarray(labels, object)[mixed]).groupby(np.asarray(labels, object)[mixed]).cumcount()
+    return np.sort(mixed[np.argsort(turn.to_numpy(), kind="stable")][:limit])
 
 
 def choose_images(observed: Observed, verdicts: Sequence[Verdict], rng: np.random.Generator) -> pd.DataFrame:
@@ -43,7 +54,7 @@ def choose_images(observed: Observed, verdicts: Sequence[Verdict], rng: np.rando
 
 
 def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random.Generator) -> pd.DataFrame:
-    """Rows of `observed.trials` with a further column `rank`; their `class` is the class that they are shown for.
+    """Rows of `observed.trials` with further columns `rank` and `kind`; `class` is what they are shown for.
 
     Of a flagged class those that went its way come first; the report prints the rate beside them.
     """
@@ -69,10 +80,25 @@ def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random
     return pd.concat(parts, ignore_index=True)
 
 
+def choose_details(observed: Observed, images: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `observed.trials` that show what became of the chosen `images`, as `choose_edits` gives its own.
+
+    Per image at most one of each of `DETAILED`, of the first arm that is no control; of transplants one that changed
+    the prediction, where there is one. `class` and `rank` are the image's.
+    """
+    trials = observed.trials
+    trials = trials[trials["intervention"].isin(DETAILED) & ~trials["arm"].isin(CONTROLS)]
+    later = (trials["intervention"] == "outside_transplant") & trials["stays"].astype(bool)
+    # Trials come arm by arm, so that the first one left is of the first arm.
+    shown = trials.iloc[np.argsort(later.to_numpy(), kind="stable")].drop_duplicates(["intervention", "recipient"])
+    chosen = images.assign(recipient=observed.images["id"].to_numpy(object)[images["row"].to_numpy(int)])
+    return chosen[["recipient", "class", "rank"]].merge(shown, on="recipient").assign(kind="detail")
+
+
 def _for(trials: pd.DataFrame, c: str) -> pd.DataFrame:
     """The same rows, ranked, for one class."""
     rows = trials.copy()
-    rows["class"], rows["rank"] = c, np.arange(len(rows))
+    rows["class"], rows["rank"], rows["kind"] = c, np.arange(len(rows)), "edit"
     return rows
 
 

@@ -37,6 +37,21 @@ class Stock:
         """What is known of each audited image besides its pixels: the first columns of `Observed.images`."""
         return pd.DataFrame(self._facts).assign(**self._properties.columns())
 
+    @property
+    def problem_rows(self) -> pd.DataFrame:
+        """`problems` of types.Results."""
+        rows = [(p.id, str(p.path), p.status, p.reason, p.message) for p in self.problems]
+        return pd.DataFrame(rows, columns=["id", "path", "status", "reason", "message"])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """total = audited + skipped + failed, once every image was walked over."""
+        skipped = sum(p.status == "skipped" for p in self.problems)
+        failed = len(self.problems) - skipped
+        counts = {"total": self.total, "audited": len(self.frames), "skipped": skipped, "failed": failed}
+        assert counts["total"] == counts["audited"] + skipped + failed, counts
+        return counts
+
     def walk(self, batch_size: int) -> Iterator[Rows]:
         """Rows of `frames` that are ready to be read, a batch at a time."""
         if self._stream is None:

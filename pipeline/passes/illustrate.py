@@ -1,59 +1,58 @@
-"""The walk that shows: pictures and heat maps of the few images that the report prints."""
+"""The walk that shows: the few images that the report prints, and what became of them when they were changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.core.maps import positive
+from pipeline.passes.album import Album
 from pipeline.passes.attribute import attributed
-from pipeline.passes.choose import choose_edits, choose_images
-from pipeline.passes.eye import Eye, generator, in_batches
+from pipeline.passes.choose import choose_details, choose_edits, choose_images
+from pipeline.passes.eye import Eye, Rows, generator, in_batches
 from pipeline.passes.intervene import edited
-from pipeline.report.pictures import write_heat, write_picture
+from pipeline.report.pictures import file_name, write_picture
 from pipeline.run.frames import Frames
 from pipeline.types import Intervention, Method, Observed, Verdict
 
-SHOWN = ("class", "rank", "predicted", "intervention", "arm", "donor")  # what a row of trials gives its picture
+SHOWN = ("class", "kind", "rank", "predicted", "intervention", "arm", "donor")  # what a row of trials gives its picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Illustrator:
-    """Draws the chosen images of one model into `folder`/pictures; maps are computed again, not kept for all images."""
+    """Draws the chosen images of one model; maps are computed again for those that the album lacks."""
 
     eye: Eye
     frames: Frames
     methods: Mapping[str, Method]
     interventions: Mapping[str, Intervention]
     observed: Observed
-    folder: Path
+    album: Album
     batch_size: int
 
     def __call__(self, verdicts: Sequence[Verdict], seed: int) -> pd.DataFrame:
         """`pictures` of types.Results for one model."""
         images = choose_images(self.observed, verdicts, generator(seed, "images shown"))
         edits = choose_edits(self.observed, verdicts, generator(seed, "edits shown"))
-        return pd.DataFrame([*self._images(images), *self._edits(edits)]).assign(model=self.observed.model)
+        details = choose_details(self.observed, images)
+        self._complete(images["row"].to_numpy(int))
+        rows = [*self._images(images), *self._edits(edits), *self._edits(details)]
+        return pd.DataFrame(rows).assign(model=self.observed.model)
+
+    def _complete(self, rows: Rows) -> None:
+        """Has the album draw what it lacks of these rows."""
+        lacking = np.array([r for r in rows if r not in self.album], int)
+        for part in in_batches(lacking, self.batch_size):
+            host = self.frames.batch(part, self.eye.index)
+            _, _, maps = attributed(self.eye, host.to(self.eye.classifier.device), self.methods)
+            self.album.add(part, host, maps)
 
     def _images(self, chosen: pd.DataFrame) -> Iterator[dict[str, object]]:
-        for piece in in_batches(np.arange(len(chosen)), self.batch_size):
-            part = chosen.iloc[piece]
-            rows = part["row"].to_numpy(int)
-            host = self.frames.batch(rows, self.eye.index)
-            batch = host.to(self.eye.classifier.device)
-            _, _, maps = attributed(self.eye, batch, self.methods)
-            heats = {name: positive(own).cpu() for name, own in maps.items()}
-            for i, (c, kind, rank) in enumerate(zip(part["class"], part["kind"], part["rank"], strict=True)):
-                stem = _stem(rows[i])
-                write_picture(host.images[i], self.folder / f"{stem}.webp")
-                paths = {name: f"{stem}-{self.observed.model}-{name}.webp" for name in heats}
-                for name, path in paths.items():
-                    write_heat(heats[name][i], self.folder / path)
-                yield self._row(rows[i], f"{stem}.webp") | {"class": c, "kind": kind, "rank": rank, "heats": paths}
+        for c, kind, rank, row in zip(chosen["class"], chosen["kind"], chosen["rank"], chosen["row"], strict=True):
+            shown = {"class": c, "kind": kind, "rank": rank, "heats": self.album.heats(row)}
+            yield self._row(row, self.album.picture(row)) | shown
 
     def _edits(self, trials: pd.DataFrame) -> Iterator[dict[str, object]]:
         position = pd.Series(np.arange(len(self.observed.images)), index=self.observed.images["id"])
@@ -67,12 +66,14 @@ class Illustrator:
                 intervention = self.interventions[str(name)]
                 changed = edited(self.eye, self.frames, intervention, at, giving, str(arm), places)[1].cpu()
                 for i, (_, trial) in enumerate(group.iloc[piece].iterrows()):
-                    original = f"{_stem(at[i])}.webp"
-                    picture = f"{_stem(at[i])}-{self.observed.model}-{name}-{arm}-{giving[i]}.webp"
-                    write_picture(host.images[i], self.folder / original)
-                    write_picture(changed[i], self.folder / picture)
+                    row = int(at[i])
+                    named = map(file_name, (self.observed.model, str(name), str(arm)))
+                    place = [f"{side:.0f}" for side in places[i] or ()]
+                    path = f"edits/{'-'.join([f'{row:06d}', *named, str(giving[i]), *place])}.webp"
+                    picture = self.album.press(path, write_picture, changed[i])
+                    original = self.album.press(self.album.picture(row), write_picture, host.images[i])
                     shown = {str(key): trial[key] for key in SHOWN}
-                    yield self._row(at[i], picture) | shown | {"kind": "edit", "original": original}
+                    yield self._row(row, picture) | shown | {"original": original}
 
     def _row(self, row: int, picture: str) -> dict[str, object]:
         image = self.observed.images.iloc[row]
@@ -91,8 +92,3 @@ class Illustrator:
             "donor": "",
             "original": "",
         }
-
-
-def _stem(row: int) -> str:
-    """Row numbers name the files: ids may hold anything."""
-    return f"pictures/{row:06d}"

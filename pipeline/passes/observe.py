@@ -16,10 +16,11 @@ from pipeline.core.maps import REASONS, positive, shared_interest_case, undefine
 from pipeline.methods.probe import probe
 from pipeline.methods.sensitivity import insensitive
 from pipeline.models.randomised import randomised
+from pipeline.passes.album import Album
 from pipeline.passes.attribute import attributed
 from pipeline.passes.columns import Columns
 from pipeline.passes.decode import Stock
-from pipeline.passes.eye import Eye, halved, log_odds, to_host
+from pipeline.passes.eye import Eye, Rows, halved, log_odds, to_host
 from pipeline.passes.point import GRID, half, peaks, pointed, small_maps
 from pipeline.types import AuditError, Batch, Images, Labels, Maps, Method, Metric
 
@@ -28,9 +29,18 @@ PROBED = 4  # images that every method is tried on before the run
 
 
 def observe(
-    eye: Eye, stock: Stock, methods: Mapping[str, Method], metrics: Mapping[str, Metric], *, name: str, batch_size: int
+    eye: Eye,
+    stock: Stock,
+    methods: Mapping[str, Method],
+    metrics: Mapping[str, Metric],
+    *,
+    name: str,
+    batch_size: int,
+    album: Album | None = None,
 ) -> tuple[Observer, dict[str, str]]:
     """Looks at every image; methods that would lie about this model are refused first, with their reasons.
+
+    `album` draws its images from the maps as they are made.
 
     Raises:
         AuditError: no image could be audited.
@@ -43,10 +53,14 @@ def observe(
     batch = stock.frames.batch(probed, eye.index).to(eye.classifier.device)
     targets = eye.targets(batch.labels, eye.classifier(batch.images).argmax(dim=1))
     refused = refusals(eye, methods, batch.images, targets)
-    observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics, stock.total)
+    observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics, stock.total, album)
+
+    def look(part: Rows) -> None:
+        observer.see(part, stock.frames.batch(part, eye.index))
+
     with tqdm(total=stock.total, desc=f"{name}: looking", unit="image", disable=None) as bar:
         for rows in chain([first], walk):
-            halved(lambda part: observer.see(stock.frames.batch(part, eye.index)), rows)
+            halved(look, rows)
             bar.update(len(rows))
     return observer, refused
 
@@ -68,8 +82,15 @@ def _nothing(stock: Stock) -> str:
 class Observer:
     """Accumulates what one model says and what its maps show, a batch at a time; numbers cross once per batch."""
 
-    def __init__(self, eye: Eye, methods: Mapping[str, Method], metrics: Mapping[str, Metric], capacity: int) -> None:
-        self.eye, self.methods, self.metrics = eye, methods, metrics
+    def __init__(
+        self,
+        eye: Eye,
+        methods: Mapping[str, Method],
+        metrics: Mapping[str, Metric],
+        capacity: int,
+        album: Album | None = None,
+    ) -> None:
+        self.eye, self.methods, self.metrics, self.album = eye, methods, metrics, album
         height, width = eye.classifier.frame
         shape = (2, len(eye.classes), height, width)
         self._outside = {m: torch.zeros(shape, device=eye.classifier.device) for m in methods}
@@ -78,10 +99,13 @@ class Observer:
         self._scores = {m: Columns(capacity) for m in methods}
         self._small = np.empty((capacity, GRID, GRID), np.float16)
 
-    def see(self, host: Batch) -> None:
-        """Predicts, attributes and scores one batch."""
+    def see(self, rows: Rows, host: Batch) -> None:
+        """Predicts, attributes, draws and scores one batch."""
         batch = host.to(self.eye.classifier.device)
-        self.note(batch, *attributed(self.eye, batch, self.methods))
+        logits, targets, maps = attributed(self.eye, batch, self.methods)
+        if self.album is not None:
+            self.album(rows, host, maps)
+        self.note(batch, logits, targets, maps)
 
     def note(self, batch: Batch, logits: Tensor, targets: Labels, maps: Mapping[str, Maps]) -> None:
         """Scores one batch, on the device, and keeps the numbers."""

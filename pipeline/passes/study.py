@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.judge import Judge
+from pipeline.methods.probe import Remarking
+from pipeline.passes.album import Album
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, generator
 from pipeline.passes.intervene import intervene
 from pipeline.passes.observe import observe
 from pipeline.run.frames import Frames
-from pipeline.types import Evidence, Intervention, Method, Metric, Observed, Signal, Verdict
+from pipeline.types import Evidence, Findings, Intervention, Method, Metric, Observed, Signal, Verdict
 
 Refer = Callable[[Eye, Frames, Mapping[str, Method]], pd.DataFrame]
 
@@ -42,15 +44,17 @@ def study(
     seed: int,
     batch_size: int,
     refer: Refer | None = None,
+    album: Album | None = None,
 ) -> Study:
     """Attribution first, since it proposes the places that the interventions then test.
 
-    `refer` makes the references of `Observed` with the methods that the model was found fit for.
+    `refer` makes the references of `Observed` with the methods that the model was found fit for; `album` draws its
+    images from the maps that are made here.
 
     Raises:
         AuditError: no image could be audited.
     """
-    observer, refused = observe(eye, stock, methods, metrics, name=name, batch_size=batch_size)
+    observer, refused = observe(eye, stock, methods, metrics, name=name, batch_size=batch_size, album=album)
     images, scores, outside = observer.tables(stock.facts)
     trials = intervene(eye, stock.frames, images, interventions, name=name, seed=seed, batch_size=batch_size)
     usable = {m: f for m, f in methods.items() if m not in refused}
@@ -68,6 +72,31 @@ def study(
     )
     evidence = tuple(e for s, signal in signals.items() for e in signal(observed, generator(seed, s)))
     return Study(observed=observed, evidence=evidence, verdicts=judge(observed, evidence), refused=refused)
+
+
+def found(eye: Eye, studied: Study, methods: Mapping[str, Method]) -> Findings:
+    """A study as one model's part of the results, with what is to be known of the methods."""
+    return Findings(
+        observed=studied.observed,
+        evidence=studied.evidence,
+        verdicts=studied.verdicts,
+        accuracy=float(studied.observed.images["correct"].mean()),
+        methods=tuple(_method_facts(m, f, eye, studied.refused.get(m, "")) for m, f in methods.items()),
+    )
+
+
+def _method_facts(name: str, method: Method, eye: Eye, refusal: str) -> dict[str, str]:
+    return {
+        "name": name,
+        "sign": method.sign,
+        "reduce": method.reduce,
+        "version": str(method.version),
+        "target": eye.target,
+        "settings": str(method),
+        "status": "refused" if refusal else "ok",
+        "reason": refusal,
+        "remark": method.remark(eye.classifier) if isinstance(method, Remarking) else "",
+    }
 
 
 def _hole_fraction(images: pd.DataFrame, trials: pd.DataFrame) -> pd.Series:

@@ -155,7 +155,10 @@ def _pictures(results: Results, model: str, row: Mapping[str, int]) -> dict[str,
     if not shown.empty:
         own = shown[(shown["model"] == model) & shown["kind"].isin(["telling", "control"])]
         for p in own.to_dict("records"):
-            found[str(row[p["id"]])] = {"photo": p["picture"], "heats": dict(p["heats"])}
+            found[str(row[p["id"]])] = {"photo": p["picture"], "mask": "", "heats": dict(p["heats"])}
+    if results.album is not None and len(results.album):
+        for p in results.album[results.album["model"] == model].to_dict("records"):
+            found[str(row[p["id"]])] = {"photo": p["picture"], "mask": p["mask"], "heats": dict(p["heats"])}
     return found
 
 

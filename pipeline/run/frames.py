@@ -27,7 +27,8 @@ class Frames:
         folder.mkdir(parents=True)
         self.frame = frame
         self.labels: list[str] = []
-        self._ids: list[str] = []
+        self.region_kinds: list[str] = []  # mask | box, what the object masks came from
+        self.ids: list[str] = []
         self._boxes: list[Tensor] = []
         self._companions: list[Companions] = []
         self._pixels, self._bits = 3 * height * width, -(-height * width // 8)
@@ -35,7 +36,7 @@ class Frames:
         weakref.finalize(self, os.close, self._file)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     def add(self, example: Example) -> None:
         """Appends one example as the next row."""
@@ -43,8 +44,9 @@ class Frames:
         row = np.concatenate([example.image.numpy().ravel(), *masks])
         if os.pwrite(self._file, row.data, len(self) * len(row)) != len(row):
             raise OSError(f"the disk took only a part of image {example.record.id!r}; make room")
-        self._ids.append(example.record.id)
+        self.ids.append(example.record.id)
         self.labels.append(example.record.label)
+        self.region_kinds.append(example.region_kind)
         self._boxes.append(example.boxes)
         self._companions.append(example.companions)
 
@@ -55,7 +57,7 @@ class Frames:
         height, width = self.frame
         pixels, inside, others = np.split(stored, [self._pixels, self._pixels + self._bits], axis=1)
         return Batch(
-            ids=tuple(self._ids[r] for r in rows),
+            ids=tuple(self.ids[r] for r in rows),
             images=torch.from_numpy(pixels.reshape(-1, 3, height, width).copy()),
             labels=torch.tensor([index[self.labels[r]] for r in rows]),
             inside=self._masks(inside),

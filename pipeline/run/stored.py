@@ -44,9 +44,8 @@ def store(results: Results, folder: Path) -> None:
         for name in _TABLES:
             _write_table(getattr(found.observed, name), own / f"{i}-{name}.parquet")
         with atomic(own / f"{i}-outside_maps.npz") as part, part.open("wb") as file:
-            np.savez_compressed(
-                file, **{m: np.asarray(maps, np.float32) for m, maps in found.observed.outside_maps.items()}
-            )
+            maps: dict[str, Any] = {m: np.asarray(v, np.float32) for m, v in found.observed.outside_maps.items()}
+            np.savez_compressed(file, **maps)
     plain = {f.name: getattr(results, f.name) for f in fields(results) if f.name not in {*_SHARED, "findings"}}
     content = {"stored_version": STORED_VERSION} | plain | {"findings": [_plain(f) for f in results.findings]}
     with atomic(own / "findings.json") as part:

@@ -8,7 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.report.pictures import FILTERS, colour_filters, write_heat, write_picture
+from pipeline.report.pictures import (
+    FILTERS,
+    colour_filters,
+    file_name,
+    shrunk,
+    write_heat,
+    write_mask,
+    write_picture,
+)
 
 
 def pixels(path):
@@ -72,3 +80,38 @@ def test_colour_filters_are_matplotlibs_maps(identity, name):
     assert [c for c, _ in tables] == list("RGB")
     found = np.array([[float(v) for v in values.split()] for _, values in tables]).T
     assert np.allclose(found, mpl.colormaps[name](np.linspace(0, 1, len(found)))[:, :3], atol=6e-4)
+
+
+@pytest.mark.parametrize("size", [(5, 13), (16, 16), (1, 1)])
+def test_a_mask_takes_a_bit_a_pixel_and_comes_back(tmp_path, size):
+    mask = torch.rand(size, generator=torch.Generator().manual_seed(1)) > 0.5
+    write_mask(mask, tmp_path / "new" / "a.png")
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        assert (image.format, image.mode) == ("PNG", "1")
+        assert np.array_equal(np.asarray(image), mask.numpy())
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(4, 4), torch.zeros(1, 4, 4, dtype=torch.bool)])
+def test_masks_are_checked(tmp_path, bad):
+    with pytest.raises(ValueError, match="`mask` must be bool"):
+        write_mask(bad, tmp_path / "a.png")
+
+
+def test_large_maps_are_averaged_and_small_ones_left_alone():
+    maps = torch.rand(2, 224, 112, generator=torch.Generator().manual_seed(2))
+    small = shrunk(maps, 112)
+    assert small.shape == (2, 112, 56)
+    assert torch.allclose(small[1, 3, 5], maps[1, 6:8, 10:12].mean())
+    assert torch.allclose(small.mean(dim=(1, 2)), maps.mean(dim=(1, 2)))
+    assert shrunk(maps, 224) is maps
+    assert shrunk(torch.rand(1, 300, 1), 112).shape == (1, 112, 1)
+    assert shrunk(torch.full((1, 8, 8), torch.nan), 4).isnan().all()
+
+
+def test_names_become_file_names_that_differ():
+    names = ["grad_cam", "a-b", "a/b", "a b", "A-b", "", ".", "..", "../x", "/x", "\x00", "ä", "x" * 200, "x" * 201]
+    found = [file_name(n) for n in names]
+    assert found[:2] == names[:2]
+    assert len({f.lower() for f in found}) == len(names)  # also where a file system ignores case
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,49}", f) for f in found)
+    assert found == [file_name(n) for n in names]

@@ -14,6 +14,7 @@ from pipeline.report.reading import FLAGGED, all_evidence, class_rows, class_ver
 from pipeline.report.render import percent, render, words
 from pipeline.types import Evidence, Findings, Results, Verdict
 
+EDITED = ("edit", "detail")  # kinds of pictures of changed images
 OWN_TABLE = ("targeted", "companions")  # whose arms are not comparable class by class; they have tables of their own
 
 
@@ -104,7 +105,7 @@ def _examples(
     """Per class and intervention its example edits, each beside the unchanged image where that has a picture."""
     if pictures.empty:
         return []
-    edits, others = pictures[pictures["kind"] == "edit"], pictures[pictures["kind"] != "edit"]
+    edits, others = pictures[pictures["kind"] == "edit"], pictures[~pictures["kind"].isin(EDITED)]
     elsewhere = dict(zip(others["id"], others["picture"], strict=True))
     by_class = class_rows(edits)
     return [

@@ -22,14 +22,15 @@ from pipeline.passes.illustrate import Illustrator
 from pipeline.passes.refer import References
 from pipeline.passes.spike import SpikeIn, cheapest
 from pipeline.passes.study import Study, found, study
-from pipeline.report.page import write_page
 from pipeline.report.press import Press
+from pipeline.report.publish import write_report
 from pipeline.report.settings import ReportSettings
 from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
 from pipeline.run.gate import Gate
 from pipeline.run.provenance import provenance
 from pipeline.run.settings import RunSettings
+from pipeline.run.stored import store
 from pipeline.run.tables import write_summary, write_tables
 from pipeline.types import (
     AuditError,
@@ -226,7 +227,8 @@ class Audit:
         shutil.rmtree(folder.partial / "frames")
         classes = [class_rows(f) for f in results.findings]
         write_tables(results, pd.concat(classes, ignore_index=True), folder.partial)
-        write_page(results, self.sections, folder.partial / "report")
+        store(results, folder.partial)
+        write_report(results, self.sections, self.report, folder.partial, beside=folder.final.parent)
         write_summary(results, folder.partial)
 
 

@@ -31,6 +31,7 @@ _AS_BEFORE: Mapping[str, Callable[[Any], Any]] = {
 }
 _TABLES = ("images", "scores", "trials", "references")  # of Observed
 _SHARED = ("problems", "pictures", "spikes", "album")  # of Results
+_BESIDE = ("reviews", "earlier")  # of Results: what other runs and people leave, read when a report is rendered
 _OPTIONAL = ("references", "spikes", "album")  # None where they were not asked for
 
 
@@ -46,7 +47,8 @@ def store(results: Results, folder: Path) -> None:
         with atomic(own / f"{i}-outside_maps.npz") as part, part.open("wb") as file:
             maps: dict[str, Any] = {m: np.asarray(v, np.float32) for m, v in found.observed.outside_maps.items()}
             np.savez_compressed(file, **maps)
-    plain = {f.name: getattr(results, f.name) for f in fields(results) if f.name not in {*_SHARED, "findings"}}
+    left = {*_SHARED, *_BESIDE, "findings"}
+    plain = {f.name: getattr(results, f.name) for f in fields(results) if f.name not in left}
     content = {"stored_version": STORED_VERSION} | plain | {"findings": [_plain(f) for f in results.findings]}
     with atomic(own / "findings.json") as part:
         part.write_text(json.dumps(_without_nan(content), ensure_ascii=False, indent=1), encoding="utf-8")
@@ -70,7 +72,6 @@ def stored(folder: Path) -> Results:
         if content.pop("stored_version") != STORED_VERSION:
             raise AuditError(f"{own} was stored by another version of shortcut-audit; audit again to render it")
         findings = tuple(_found(i, plain, own) for i, plain in enumerate(content.pop("findings")))
-        content["reviews"] = tuple(content["reviews"])
         return Results(findings=findings, **_tables(own, "", _SHARED), **content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AuditError(f"{own} cannot be read ({error}); it is damaged, audit again") from error

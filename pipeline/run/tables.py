@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline.run.folder import atomic
 from pipeline.run.provenance import file_sha256
-from pipeline.types import Evidence, Findings, Results, Verdict
+from pipeline.types import AuditError, Evidence, Findings, Results, Verdict
 
 SCHEMA_VERSION = 1
 
@@ -121,10 +121,30 @@ def write_summary(results: Results, folder: Path) -> None:
     _text(_json(summary(results, folder)), folder / "summary.json")
 
 
+def renew_artefacts(folder: Path) -> None:
+    """Lists the files of a run anew in its summary.json, after its report was rendered again.
+
+    Raises:
+        AuditError: the run has no summary that can be read.
+    """
+    path = folder / "summary.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AuditError(f"{path} cannot be read ({error}); give the folder of a complete run") from error
+    _text(_json(content | {"artefacts": _artefacts(folder)}), path)
+
+
+def _artefacts(folder: Path) -> list[dict[str, object]]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in {"audit.log", "summary.json"})
+    return [
+        {"path": p.relative_to(folder).as_posix(), "bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in files
+    ]
+
+
 def summary(results: Results, folder: Path) -> dict[str, object]:
     """The content of summary.json (schema: run/summary.schema.json)."""
     model = results.findings[0].verdicts[0]
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in {"audit.log", "summary.json"})
     return {
         "schema_version": SCHEMA_VERSION,
         "name": results.name,
@@ -135,10 +155,7 @@ def summary(results: Results, folder: Path) -> dict[str, object]:
         "counts": dict(results.counts),
         "models": [_model(f) for f in results.findings],
         "provenance": dict(results.provenance),
-        "artefacts": [
-            {"path": p.relative_to(folder).as_posix(), "bytes": p.stat().st_size, "sha256": file_sha256(p)}
-            for p in files
-        ],
+        "artefacts": _artefacts(folder),
     }
 
 

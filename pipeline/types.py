@@ -256,6 +256,7 @@ class Results:
     config: str  # resolved YAML
     gate: Mapping[str, object]  # mode, result, exit_code, reason
     spikes: pd.DataFrame | None = None
+    earlier: tuple[str, ...] = ()  # folders of this audit's earlier runs, oldest first; the last is the baseline
 
 
 class Dataset(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.report.runs import Run, dotted
+from pipeline.report.reading import dotted
+from pipeline.report.runs import Run
 
 # Where a run lies, how many threads decode for it, and what its page shows: nothing of what is measured.
 NOISE = ("run.folder", "run.workers", "sections.", "command")

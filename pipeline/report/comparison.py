@@ -237,7 +237,7 @@ def _images(baseline: Run, run: Run, flagged: set[str]) -> tuple[pd.DataFrame, i
         "id": both.index, "class": both["class_after"], "before": both["predicted_before"],
         "after": both["predicted_after"], "moved": moved,
     })  # fmt: skip
-    table = table[table["moved"] != ""]
+    table = table[table["moved"] != ""].reset_index(drop=True)
     rank = table["moved"].map({m: 2 * i for i, m in enumerate(MOVES)}) - table["class"].isin(flagged)
     order = table.assign(rank=rank).sort_values(["rank", "class", "id"], kind="stable")
     return order.drop(columns="rank").reset_index(drop=True), len(both)

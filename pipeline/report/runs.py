@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,6 +13,7 @@ from typing import Any, cast, get_args
 import pandas as pd
 import yaml
 
+from pipeline.report.reading import dotted
 from pipeline.run.classes import class_rows
 from pipeline.run.tables import SCHEMA_VERSION
 from pipeline.types import AuditError, Evidence, Results, State, Verdict
@@ -149,18 +150,6 @@ def earlier_runs(folder: Path, before: str) -> tuple[Path, ...]:
     found = [p for p in folder.iterdir() if RUN_ID.fullmatch(p.name) and not p.is_symlink()]
     complete = sorted((p for p in found if (p / "summary.json").is_file()), key=lambda p: _began(p.name))
     return tuple(p for p in complete if _began(p.name) < _began(before))[-MOST_EARLIER:]
-
-
-def dotted(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted keys and values; mappings are opened, and lists unless they hold plain values only."""
-    if isinstance(tree, Mapping) and tree:
-        for key, value in tree.items():
-            yield from dotted(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(tree, list) and any(isinstance(v, Mapping | list) for v in tree):
-        for i, value in enumerate(tree):
-            yield from dotted(value, f"{path}[{i}]")
-    elif path:
-        yield path, tree
 
 
 def _began(run_id: str) -> tuple[str, int, str]:

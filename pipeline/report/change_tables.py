@@ -40,24 +40,32 @@ def headline(found: Sequence[Against], since: str) -> Markup:
     """What became of the classes, in a sentence per kind of change; names are set apart from the text around them."""
     if len(found) > 1:
         return _of_many(found, since)
-    run, parts = found[0], []
-    for state in ("SHORTCUT", "CONTEXT"):
-        became = [c for c in run.changes if _became(c, state)]
-        if became:
-            parts.append(
-                Markup("{} became {} since {}: {}").format(_classes(became), state, _name(since), _list(became))
-            )
-    for status, verb in (("fixed", ("is", "are")), ("gone", ("is", "are"))):
-        classes = run.having(status)  # type: ignore[arg-type]
-        what = "CLEAR again" if status == "fixed" else "no longer audited"
+    parts = []
+    for classes, (one, many), what in _kinds(found[0], since):
         if classes:
-            parts.append(Markup("{} {} {}: {}").format(_classes(classes), verb[len(classes) > 1], what, _list(classes)))
-    other = [c for c in run.having("changed") if not (c.after and c.after.state in FLAGGED)]
-    if other:
-        parts.append(Markup("{} otherwise another verdict: {}").format(_classes(other, "has", "have"), _list(other)))
+            text = Markup("{} {}{}: {}")
+            parts.append(text.format(_classes(classes), many if len(classes) > 1 else one, what, _list(classes)))
     if not parts:
         return Markup("No class changed its verdict since {}.").format(_name(since))
     return Markup("; ").join([parts[0], *(p[0].lower() + p[1:] for p in parts[1:])]) + Markup(".")
+
+
+def _kinds(run: Against, since: str) -> list[tuple[list[Change], tuple[str, str], Markup]]:
+    """Each kind of change worth a clause: its classes, the verb for one and for many, and the rest of the words."""
+    became = {s: [c for c in run.changes if _became(c, s)] for s in ("SHORTCUT", "CONTEXT")}
+    other = [c for c in run.having("changed") if c.after and c.after.state not in FLAGGED]
+    lost = [c for c in other if c.before and c.before.state in FLAGGED]
+    fresh = [c for c in other if c.before is None]
+    moved = [c for c in other if c not in lost and c not in fresh]
+    was = ("is", "are")
+    return [
+        *((c, ("became", "became"), Markup(" {} since {}").format(s, _name(since))) for s, c in became.items()),
+        (run.having("fixed"), was, Markup(" CLEAR and no longer flagged")),
+        (lost, was, Markup(" no longer flagged, but INCONCLUSIVE")),
+        (moved, ("changed", "changed"), Markup(" between CLEAR and INCONCLUSIVE")),
+        (fresh, was, Markup(" audited for the first time")),
+        (run.having("gone"), was, Markup(" no longer audited")),
+    ]
 
 
 def status_counts(changes: Sequence[Change]) -> list[tuple[Status, int, str]]:
@@ -130,11 +138,9 @@ def _became(change: Change, state: str) -> bool:
     return change.after is not None and change.after.state == state and change.status in {"new", "changed"}
 
 
-def _classes(changes: Sequence[Change], one: str = "", many: str = "") -> str:
+def _classes(changes: Sequence[Change]) -> str:
     n = len(changes)
-    text = f"{NUMBERS[n] if n < len(NUMBERS) else f'{n:,}'} {'class' if n == 1 else 'classes'}"
-    verb = one if n == 1 else many
-    return f"{text} {verb}" if verb else text
+    return f"{NUMBERS[n] if n < len(NUMBERS) else f'{n:,}'} {'class' if n == 1 else 'classes'}"
 
 
 def _list(changes: Sequence[Change]) -> Markup:

@@ -13,7 +13,7 @@ from typing import Any, cast, get_args
 import pandas as pd
 import yaml
 
-from pipeline.report.reading import dotted
+from pipeline.report.reading import dotted, model_verdict
 from pipeline.run.classes import class_rows
 from pipeline.run.tables import SCHEMA_VERSION
 from pipeline.types import AuditError, Evidence, Results, State, Verdict
@@ -112,7 +112,7 @@ def run_of(results: Results) -> Run:
             name=f.observed.model,
             accuracy=f.accuracy,
             images=len(f.observed.images),
-            verdict=f.verdicts[0],
+            verdict=model_verdict(f),
             classes=f.verdicts[1:],
             methods=f.methods,
         )

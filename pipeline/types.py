@@ -260,6 +260,7 @@ class Results:
     spikes: pd.DataFrame | None = None
     reviews: tuple[Mapping[str, str], ...] = ()
     album: pd.DataFrame | None = None
+    earlier: tuple[str, ...] = ()  # folders of this audit's earlier runs, oldest first; the last is the baseline
 
 
 class Dataset(Protocol):

@@ -29,6 +29,7 @@ OWNERS = {
     "PIL": {"datasets", "report", "planted"},
     "matplotlib": {"report", "calibrate"},
     "jinja2": {"report"},
+    "yaml": {"report"},
     "pycocotools": {"datasets", "planted"},
     "sklearn": {"signals", "planted"},
     "threadpoolctl": {"calibrate"},

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from pipeline.types import Box
 
 WIDTH = 160.0  # user units of the strip charts; the style sheet stretches them
+TREND_WIDTH = 320.0
 DENSITIES = tuple(2.0**i for i in range(-2, 6))  # steps of the grid's scale, against a uniform map
 CELLS = 20  # of the grid, along each side
 
@@ -104,6 +105,45 @@ def heat_grid(mass: np.ndarray, *, label: str, window: Box | None = None, cells:
     )
 
 
+def trend_line(points: Sequence[tuple[float, float, float]], *, domain: Domain, label: str) -> Markup:
+    """Estimates with their intervals (estimate, low, high), evenly spaced in their order; an undefined one is a gap."""
+    step, height = TREND_WIDTH / max(len(points), 1), 40.0
+    zero = Markup('<line class="null" x1="0" x2="320" y1="{0:.2f}" y2="{0:.2f}"/>').format(_up(0.0, domain, height))
+    marks, run = [zero], list[str]()
+    for i, (estimate, low, high) in enumerate([*points, (math.nan, math.nan, math.nan)]):
+        x = (i + 0.5) * step
+        if math.isnan(estimate):
+            if len(run) > 1:
+                marks.append(Markup('<polyline class="line" points="{}"/>').format(" ".join(run)))
+            run = []
+            continue
+        y = _up(estimate, domain, height)
+        run.append(f"{x:.2f},{y:.2f}")
+        if not math.isnan(low) and not math.isnan(high):
+            ends = (_up(v, domain, height) for v in (low, high))
+            marks.append(
+                Markup('<line class="range" x1="{0:.2f}" x2="{0:.2f}" y1="{1:.2f}" y2="{2:.2f}"/>').format(x, *ends)
+            )
+        marks.append(Markup('<circle class="dot" cx="{:.2f}" cy="{:.2f}" r="2.5"/>').format(x, y))
+    return _trend(marks, label, int(height))
+
+
+def verdict_marks(states: Sequence[str], *, label: str) -> Markup:
+    """A verdict's sign per place, evenly spaced; a dash where there is none. The page defines the signs."""
+    step = TREND_WIDTH / max(len(states), 1)
+    size, marks = min(12.0, 0.9 * step), []
+    for i, state in enumerate(states):
+        x = (i + 0.5) * step
+        if state:
+            sign = Markup(
+                '<use class="is-{0}" href="#icon-{0}" x="{1:.2f}" y="{2:.2f}" width="{3:.2f}" height="{3:.2f}"/>'
+            )
+            marks.append(sign.format(state.lower(), x - size / 2, 8 - size / 2, size))
+        else:
+            marks.append(Markup('<line class="null" x1="{:.2f}" x2="{:.2f}" y1="8" y2="8"/>').format(x - 2, x + 2))
+    return _trend(marks, label, 16)
+
+
 def boxes_overlay(boxes: Sequence[Box], frame: tuple[int, int], *, spot: Box | None = None) -> Markup:
     """Boxes over a picture of `frame` (height, width), in a double stroke that shows on light and on dark.
 
@@ -140,6 +180,17 @@ def _figure(marks: Sequence[Markup], label: str, kind: str, height: int) -> Mark
     return Markup('<svg class="chart {}" role="img" viewBox="0 0 160 {}"><title>{}</title>{}</svg>').format(
         kind, height, label, Markup("").join(marks)
     )
+
+
+def _trend(marks: Sequence[Markup], label: str, height: int) -> Markup:
+    return Markup('<svg class="chart trend" role="img" viewBox="0 0 320 {}"><title>{}</title>{}</svg>').format(
+        height, label, Markup("").join(marks)
+    )
+
+
+def _up(value: float, domain: Domain, height: float) -> float:
+    """Where a value is drawn, upwards, with room for the dots; beyond the domain at its edge."""
+    return height - 3 - (height - 6) * _place(value, domain) / WIDTH
 
 
 def _double_box(box: Box) -> Markup:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.report.page import write_page
+from pipeline.report.runs import earlier_runs
 from pipeline.report.settings import ReportSettings
 from pipeline.report.single import write_single
 from pipeline.run.reviews import with_reviews
@@ -34,7 +35,8 @@ def write_report(
     Raises:
         AuditError: the reviews cannot be read, or the single file has no room.
     """
-    results = with_reviews(results, beside)
+    earlier = tuple(str(p) for p in earlier_runs(beside, results.run_id))
+    results = with_reviews(replace(results, earlier=earlier), beside)
     page = write_page(results, sections, folder / "report")
     if settings.single_file:
         budget = int(settings.budget_mb * 1e6)

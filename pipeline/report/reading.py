@@ -1,9 +1,9 @@
-"""What several sections ask of the results: verdicts in order, evidence by class, tables that may be empty."""
+"""What several sections ask of the results: verdicts in order, evidence by class, settings by key."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -79,3 +79,15 @@ def pair(edit: dict, before: str | None, elsewhere: Mapping[str, str]) -> dict[s
         "said": said,
         "hit": edit["predicted"] == edit["class"],
     }
+
+
+def dotted(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys and values; mappings are opened, and lists unless they hold plain values only."""
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from dotted(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(tree, list) and any(isinstance(v, Mapping | list) for v in tree):
+        for i, value in enumerate(tree):
+            yield from dotted(value, f"{path}[{i}]")
+    elif path:
+        yield path, tree

@@ -63,7 +63,7 @@ def test_an_error_surfaces_at_the_end(tmp_path: Path) -> None:
 def test_an_error_surfaces_when_the_next_is_asked_for(tmp_path: Path) -> None:
     """A full disk ends the run then, not an hour later."""
     reached = False
-    with pytest.raises(OSError, match="no room for a"), Press(tmp_path, pending=1) as press:
+    with pytest.raises(OSError, match="no room for a"), Press(tmp_path, pending=1) as press:  # noqa: PT012
         press("a", fail, PIXELS)
         press("b", touch, PIXELS)  # waits for a
         press("c", touch, PIXELS)
@@ -73,6 +73,6 @@ def test_an_error_surfaces_when_the_next_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_blocks_own_error_is_not_hidden(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="mine"), Press(tmp_path) as press:
+    with pytest.raises(KeyError, match="mine"), Press(tmp_path) as press:  # noqa: PT012
         press("a", fail, PIXELS)
         raise KeyError("mine")

@@ -54,7 +54,7 @@ def columns(results: Results) -> dict[str, Any]:
         "models": [_model(f, results, row, names) for f in results.findings],
         "shard": SHARD,
         "trials": [{} for _ in results.findings],
-        "reviews": [],
+        "reviews": [dict(r) for r in results.reviews],
     }
     return content | {"names": names.all}
 

@@ -70,7 +70,7 @@
     const box = part("table");
     const first = Math.max(0, Math.floor(box.scrollTop / HEIGHT) - BEYOND);
     const last = Math.min(rows.length, Math.ceil((box.scrollTop + box.clientHeight) / HEIGHT) + BEYOND);
-    const space = (count) => count > 0 && make("tr", { "aria-hidden": "true", class: "space" }, make("td", { colspan: app.columns.length, height: count * HEIGHT }));
+    const space = (count) => count > 0 && make("tr", { "aria-hidden": "true", class: "space" }, make("td", { colspan: app.columns.length, style: "height:" + count * HEIGHT + "px" }));
     part("rows").replaceChildren(...[space(first), ...rows.slice(first, last).map((i, at) => line(i, first + at)), space(rows.length - last)].filter(Boolean));
     part("grid").setAttribute("aria-rowcount", String(rows.length + 1));
   }

@@ -126,6 +126,7 @@
       else if (c !== "\r") line[line.length - 1] += c;
     }
     const [head, ...lines] = table;
+    if (!head.includes("decision")) return null;
     return lines.filter((l) => l.length === head.length).map((l) => Object.fromEntries(head.map((h, at) => [h, l[at].replace(/^'/, "")])));
   }
 

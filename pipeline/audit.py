@@ -95,7 +95,7 @@ class Audit:
         prepared = ""
         findings: list[Findings] = []
         pictures: list[pd.DataFrame] = []
-        albums = [pd.DataFrame(columns=COLUMNS)]
+        albums: list[pd.DataFrame] = []
         weights: dict[str, str] = {}
         spikes: pd.DataFrame | None = None
         with Press(folder.partial / "report") as press:
@@ -130,7 +130,7 @@ class Audit:
             config=config,
             gate=self.gate(findings[0].verdicts[0]),
             spikes=spikes,
-            album=pd.concat(albums, ignore_index=True),
+            album=pd.concat(albums, ignore_index=True) if albums else pd.DataFrame(columns=COLUMNS),
         )
         self._write(results, folder)
         return results

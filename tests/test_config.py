@@ -12,6 +12,7 @@ from pipeline.audit import Audit
 from pipeline.config import ConfigError, build, mistakes, packaged
 
 Compose = Callable[..., DictConfig]
+SINGULAR = ("judge", "gate", "report", "run")
 PLURAL = ("methods", "metrics", "interventions", "signals", "sections")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class ReportSettings:
     """The `report` group of the configuration."""
 
-    images: int  # drawn for looking through: photograph, maps and mask; 0 draws none
+    images: int  # drawn for looking through, besides the gallery's: photograph, maps and mask; 0 draws none
     single_file: bool  # the page once more with its pictures inside
     budget_mb: float  # that the single file may weigh, in MB
     open: bool  # in the browser when the run is done

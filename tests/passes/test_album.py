@@ -199,6 +199,17 @@ def test_maps_that_say_nothing_have_no_heat(world: tuple[Eye, Stock], press: Pre
     assert [list(h) for h in heats] == [["fine"], ["fine"], ["fine"], ["broken", "fine"], ["broken", "fine"]]
 
 
+def test_what_speaks_against_the_class_is_not_drawn(world: tuple[Eye, Stock], tmp_path: Path) -> None:
+    eye, stock = world
+    signed = torch.linspace(-3, 1, SIDE * SIDE).reshape(1, SIDE, SIDE)
+    with Press(tmp_path / "report") as press:
+        album = Album(model="m", ids=frozenset(), frames=stock.frames, press=press)
+        album.add(np.arange(1), stock_batch(eye, stock, 1), {"signed": signed})
+    seen = pixels(tmp_path / "report" / album.heats(0)["signed"])
+    assert seen[: SIDE // 2].max() < 20
+    assert seen[-1].min() > 230
+
+
 def test_infinite_maps_have_no_heat_whatever_their_sign(world: tuple[Eye, Stock], press: Press) -> None:
     eye, stock = world
     maps = torch.rand(2, SIDE, SIDE)

@@ -227,7 +227,7 @@ def _importance(change: Change) -> tuple[int, int, float, str]:
 
 def _images(baseline: Run, run: Run, flagged: set[str]) -> tuple[pd.DataFrame, int]:
     """The images that changed, and how many are in both: newly wrong first, and of these the flagged classes'."""
-    both = baseline.images.join(run.images, how="inner", lsuffix="_before", rsuffix="_after")
+    both = baseline.images.add_suffix("_before").join(run.images.add_suffix("_after"), how="inner")
     was, now = both["correct_before"], both["correct_after"]
     moved = pd.Series("", index=both.index, dtype=object)
     moved[both["predicted_before"] != both["predicted_after"]] = "other class"

@@ -42,7 +42,11 @@ def plain(text):
             {"c": "CLEAR"},
             "One class is audited for the first time: c; two classes are no longer audited: a, b.",
         ),
-        ({"a": "SHORTCUT"}, {"a": "SHORTCUT"}, "No class changed its verdict since before."),
+        (
+            {"a": "SHORTCUT", "b": "CONTEXT"},
+            {"a": "SHORTCUT", "b": "CONTEXT"},
+            "No class changed its verdict since before; two classes are still flagged: a, b.",
+        ),
     ],
 )
 def test_headline(tmp_path, before, after, said):

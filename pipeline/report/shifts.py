@@ -61,9 +61,9 @@ def accuracy_shift(before: tuple[int, int], after: tuple[int, int]) -> Shift:
 
 
 def mover(after: tuple[float, float, float], before: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Difference of two estimates and its 95 % interval, from (estimate, low, high) of each; NaN if anything is.
+    """Difference of two estimates and its 95 % interval, from (estimate, low, high) of each; NaN without them.
 
-    The method of variance estimates recovery (Zou & Donner 2008, Statistics in Medicine 27:1693, equation 3): for
+    The method of variance estimates recovery (Zou & Donner 2008, Statistics in Medicine 27:1693): for
     d = a - b, low = d - sqrt((a - la)^2 + (ub - b)^2) and high = d + sqrt((ua - a)^2 + (b - lb)^2). It takes the two as
     independent, and is therefore conservative for runs that share images, whose errors go the same way.
     """

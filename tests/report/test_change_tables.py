@@ -92,6 +92,13 @@ def test_certain_differences_of_changed_classes_come_first_and_undefined_ones_la
     assert "50, 95 % interval" in rows[0].bar
 
 
+def test_a_large_difference_within_its_interval_comes_after_a_smaller_certain_one(tmp_path):
+    states = {"wide": "CLEAR", "sure": "CLEAR"}
+    evidence = {"wide": (effect("wide", 0.6, 0.9),), "sure": (effect("sure", 0.3),)}
+    rows, _ = shift_rows(against(tmp_path, states, states, evidence=evidence), 2)
+    assert [r.change.class_name for r in rows] == ["sure", "wide"]
+
+
 def test_rows_that_are_left_out_are_counted(tmp_path):
     states = {"a": "CLEAR", "b": "CLEAR"}
     rows, rest = shift_rows(against(tmp_path, states, states, states), 3)

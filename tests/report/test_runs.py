@@ -41,6 +41,14 @@ def test_images_of_the_audited_model_once_each_with_names_as_written(folder: Pat
     assert images["correct"].sum() == 7
 
 
+def test_the_twins_predictions_stay_out(tmp_path: Path) -> None:
+    made = results({"a": "CLEAR"}, twin={"a": "CLEAR"})
+    twin = made.findings[1].observed
+    other = replace(twin, images=twin.images.assign(id=[f"twin-{i}" for i in range(4)]), scores=twin.scores.iloc[:0])
+    made = replace(made, findings=(made.findings[0], replace(made.findings[1], observed=other)))
+    assert list(read_run(store(made, tmp_path)).images.index) == [f"a-{i}" for i in range(4)]
+
+
 def test_the_run_in_memory_has_the_same_shape_as_the_stored_one(tmp_path: Path) -> None:
     made = results(STATES, twin=STATES, wrong={"NA-1": "007"})
     stored, own = read_run(store(made, tmp_path)), run_of(made)
@@ -157,6 +165,7 @@ def test_earlier_runs_are_complete_and_in_the_order_in_which_they_began(tmp_path
         (tmp_path / name / "summary.json").write_text("{}")
     (tmp_path / "20261101T010000Z-aaaaaa").mkdir()  # nothing in it
     (tmp_path / "latest").symlink_to(names[4])
+    (tmp_path / "20261101T020000Z-aaaaaa").symlink_to(names[3])  # a link, whatever it is called
     found = earlier_runs(tmp_path, "20261105T000000Z-aaaaaa")
     assert [p.name for p in found] == [names[3], names[2], names[1], names[0]]
     assert earlier_runs(tmp_path, "20261101T000000Z-ffffff") == ()

@@ -40,6 +40,12 @@ def test_what_changed_since_the_last_of_the_earlier_runs(tmp_path):
     assert len(found.all("caption")) == len(found.all("table"))
 
 
+def test_the_baseline_is_the_last_of_the_earlier_runs(tmp_path):
+    folders = [store(results({"a": s}, run_id=i), tmp_path) for s, i in (("CLEAR", FIRST), ("SHORTCUT", SECOND))]
+    made = results({"a": "SHORTCUT"}, run_id="20261103T000000Z-cccccc", earlier=tuple(map(str, folders)))
+    assert f"No class changed its verdict since {SECOND}" in parse(SECTION(made)).words
+
+
 def test_an_earlier_run_that_cannot_be_read_says_why(tmp_path):
     text = parse(SECTION(results({"a": "CLEAR"}, earlier=(str(tmp_path / "gone"),)))).text
     assert "cannot be compared with" in text

@@ -44,6 +44,13 @@ def test_verdicts_effects_and_accuracy_in_the_order_of_the_runs(tmp_path):
     assert "b, verdicts" not in found.text  # never flagged
 
 
+def test_the_effect_drawn_is_the_largest_when_the_class_was_last_flagged(tmp_path):
+    folder = store(results({"a": "SHORTCUT"}, run_id=IDS[0], evidence={"a": (effect("a", 0.9),)}), tmp_path)
+    now = (effect("a", 0.1), effect("a", 0.4, signal="targeted"))
+    made = results({"a": "SHORTCUT"}, run_id=IDS[1], evidence={"a": now}, earlier=(str(folder),))
+    assert "a, targeted in percentage points: n/a, +40" in parse(SECTION(made)).text
+
+
 def test_a_class_that_was_never_flagged_is_not_drawn(tmp_path):
     text = parse(SECTION(history(tmp_path, {"a": "CLEAR"}, {"a": "CLEAR"}))).words
     assert "No class was flagged in any of these runs." in text

@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from pipeline.report import charts
 from pipeline.report.comparability import FEW
-from pipeline.report.comparison import STATUSES, Against, Change, Shift, Status
+from pipeline.report.comparison import STATUSES, Against, Change, Status
 from pipeline.report.reading import FLAGGED
 from pipeline.report.render import SHARES, effect, unit_words, words
+from pipeline.report.shifts import Shift
 
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 MEANING: dict[Status, str] = {
@@ -46,7 +47,11 @@ def headline(found: Sequence[Against], since: str) -> Markup:
             text = Markup("{} {}{}: {}")
             parts.append(text.format(_classes(classes), many if len(classes) > 1 else one, what, _list(classes)))
     if not parts:
-        return Markup("No class changed its verdict since {}.").format(_name(since))
+        still = found[0].having("still")
+        rest = Markup("; {} {} still flagged: {}").format(
+            _classes(still).lower(), "is" if len(still) == 1 else "are", _list(still)
+        )
+        return Markup("No class changed its verdict since {}{}.").format(_name(since), rest if still else "")
     return Markup("; ").join([parts[0], *(p[0].lower() + p[1:] for p in parts[1:])]) + Markup(".")
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.report.comparison import Against, Change, Comparison, Shift
+from pipeline.report.comparison import Against, Change, Comparison
 from pipeline.report.runs import Run
+from pipeline.report.shifts import Shift
 from pipeline.run.folder import atomic
 
 SCHEMA_VERSION = 1
@@ -40,7 +41,7 @@ def write_files(comparison: Comparison, broken: Mapping[str, str], folder: Path)
     """comparison.csv (six digits, missing values empty) and comparison.json (undefined numbers are null)."""
     with atomic(folder / "comparison.csv") as part:
         long_table(comparison).to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
-    text = json.dumps(_clean(_document(comparison, broken)), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_clean(_document(comparison, broken)), indent=1, ensure_ascii=False, allow_nan=False)
     with atomic(folder / "comparison.json") as part:
         # Names that are not valid unicode arrive as lone surrogates, which UTF-8 cannot hold.
         part.write_bytes((text + "\n").encode("utf-8", errors="backslashreplace"))

@@ -9,38 +9,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
-from scipy import stats
 
 from pipeline.report.comparability import Difference, Warn, config_differences, provenance_differences, warnings
 from pipeline.report.reading import FLAGGED, SEVERITY
 from pipeline.report.runs import Run
+from pipeline.report.shifts import Shift, accuracy_shift, signal_shift
 from pipeline.types import Evidence, State, Verdict
 
 Status = Literal["new", "changed", "still", "fixed", "gone", "unchanged"]
 Moved = Literal["newly wrong", "other class", "newly right"]
 STATUSES: tuple[Status, ...] = ("new", "changed", "still", "fixed", "gone", "unchanged")  # what to look at first
 MOVES: tuple[Moved, ...] = ("newly wrong", "other class", "newly right")
-ACCURACY = "accuracy"
-NAN = math.nan
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shift:
-    """One number in the baseline and now. `missing` says why there is no difference, or none with an interval."""
-
-    quantity: str  # a deciding signal, or `accuracy`
-    unit: str
-    before: float
-    after: float
-    difference: float  # after minus before, in `unit`; NaN where one of them is undefined
-    low: float  # 95 % interval of the difference
-    high: float
-    missing: str = ""
-
-    @property
-    def certain(self) -> bool:
-        """Whether the interval leaves out no difference at all."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +92,14 @@ def compare(runs: Sequence[Run]) -> Comparison:
 def against(baseline: Run, run: Run) -> Against:
     """One run against the baseline."""
     old, new = ({v.scope: v for v in r.model.classes} for r in (baseline, run))
-    changes = [_change(baseline, run, name, old.get(name), new.get(name)) for name in {**new, **old}]
+    hits = _hits(baseline), _hits(run)
+    accuracy = {name: accuracy_shift(*(h.get(name, (0, 0)) for h in hits)) for name in {**new, **old}}
+    changes = [_change(name, old.get(name), new.get(name), accuracy[name]) for name in accuracy]
     images, shared = _images(baseline, run, {v.scope for v in run.model.classes if v.state in FLAGGED})
     return Against(
         run=run,
         changes=tuple(sorted(changes, key=_importance)),
-        accuracy=_accuracy(baseline.images["correct"], run.images["correct"]),
+        accuracy=accuracy_shift(*((int(r.images["correct"].sum()), len(r.images)) for r in (baseline, run))),
         shared=shared,
         images=images,
     )
@@ -139,40 +120,15 @@ def status(before: State | None, after: State | None) -> Status:
     return "fixed" if before in FLAGGED and after == "CLEAR" else "changed"
 
 
-def mover(after: tuple[float, float, float], before: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Difference of two estimates and its 95 % interval, from (estimate, low, high) of each; NaN if anything is.
-
-    The method of variance estimates recovery (Zou & Donner 2008, Statistics in Medicine 27:1693, equation 3): for
-    d = a - b, low = d - sqrt((a - la)^2 + (ub - b)^2) and high = d + sqrt((ua - a)^2 + (b - lb)^2). It takes the two as
-    independent, and is therefore conservative for runs that share images, whose errors go the same way.
-    """
-    (a, la, ua), (b, lb, ub) = after, before
-    # An interval may miss its own estimate (a bootstrap's of a median does): no distance is then negative.
-    below, above = max(a - la, 0.0), max(ua - a, 0.0)
-    under, over = max(b - lb, 0.0), max(ub - b, 0.0)
-    if not all(map(math.isfinite, (a, la, ua, b, lb, ub))):
-        return a - b, NAN, NAN
-    return a - b, a - b - math.hypot(below, over), a - b + math.hypot(above, under)
-
-
-def proportion(hits: int, n: int) -> tuple[float, float, float]:
-    """A share with its Wilson interval (95 %); NaN of nothing."""
-    if n == 0:
-        return NAN, NAN, NAN
-    interval = stats.binomtest(hits, n).proportion_ci(method="wilson")
-    return hits / n, float(interval.low), float(interval.high)
-
-
-def _change(baseline: Run, run: Run, name: str, before: Verdict | None, after: Verdict | None) -> Change:
+def _change(name: str, before: Verdict | None, after: Verdict | None, accuracy: Shift) -> Change:
     old, new = _deciding(before), _deciding(after)
-    correct = [r.images.loc[r.images["class"] == name, "correct"] for r in (baseline, run)]
     return Change(
         class_name=name,
         status=status(before.state if before else None, after.state if after else None),
         before=before,
         after=after,
-        accuracy=_accuracy(*correct),
-        shifts=tuple(_shift(s, old.get(s), new.get(s)) for s in {**new, **old}),
+        accuracy=accuracy,
+        shifts=tuple(signal_shift(s, old.get(s), new.get(s)) for s in {**new, **old}),
     )
 
 
@@ -180,43 +136,10 @@ def _deciding(verdict: Verdict | None) -> dict[str, Evidence]:
     return {e.signal: e for e in verdict.evidence if e.decides} if verdict else {}
 
 
-def _shift(signal: str, before: Evidence | None, after: Evidence | None) -> Shift:
-    known = after or before
-    assert known is not None
-    a, b = (e.estimate if e else NAN for e in (after, before))
-    missing = _missing(before, after)
-    difference, low, high = NAN, NAN, NAN
-    if before and after and not missing:
-        difference, low, high = mover((a, after.low, after.high), (b, before.low, before.high))
-        missing = "" if math.isfinite(low) else "no interval in one of the runs"
-    return Shift(
-        quantity=signal, unit=known.unit, before=b, after=a, difference=difference, low=low, high=high, missing=missing
-    )
-
-
-def _missing(before: Evidence | None, after: Evidence | None) -> str:
-    """Why two estimates have no difference; "" where they have one."""
-    for when, e in (("in the baseline", before), ("in this run", after)):
-        if e is None:
-            return f"not tested {when}"
-        if not math.isfinite(e.estimate):
-            return f"{e.details.get('undefined') or 'undefined'} {when}"
-    assert before is not None
-    assert after is not None
-    if before.unit != after.unit:
-        return f"other units: {before.unit}, then {after.unit}"
-    return "" if before.version == after.version else f"version {before.version}, then {after.version}"
-
-
-def _accuracy(before: pd.Series, after: pd.Series) -> Shift:
-    b, a = (proportion(int(c.sum()), len(c)) for c in (before, after))
-    difference, low, high = mover(a, b)
-    gone = [when for when, c in (("in the baseline", before), ("in this run", after)) if c.empty]
-    missing = f"no image {gone[0]}" if gone else ""
-    return Shift(
-        quantity=ACCURACY, unit="share", before=b[0], after=a[0],
-        difference=difference, low=low, high=high, missing=missing,
-    )  # fmt: skip
+def _hits(run: Run) -> dict[str, tuple[int, int]]:
+    """Per class, how many images are right, of how many."""
+    counts = run.images.groupby("class")["correct"].agg(["sum", "size"])
+    return {str(c): (int(k), int(n)) for c, k, n in counts.itertuples()}
 
 
 def _importance(change: Change) -> tuple[int, int, float, str]:

@@ -102,3 +102,19 @@ def test_boxes_overlay_uses_the_frame():
 def test_labels_are_escaped(name):
     svg = charts.share_bar(0.5, label=name)
     assert ET.fromstring(svg).find("title").text == name
+
+
+def test_a_trend_has_a_dot_per_value_and_a_gap_where_one_is_missing():
+    points = [(0.0, -0.1, 0.1), (0.5, 0.4, 0.6), (math.nan,) * 3, (1.0, math.nan, math.nan)]
+    html = charts.trend_line(points, domain=(0.0, 1.0), label="<t>")
+    assert html.count("<circle") == 3
+    assert html.count('class="range"') == 2
+    assert html.count("<polyline") == 1  # a line needs two neighbours
+    assert '<polyline class="line" points="40.00,37.00 120.00,20.00"/>' in html
+    assert "<title>&lt;t&gt;</title>" in html
+
+
+def test_marks_say_the_verdict_by_shape_and_leave_a_dash_where_there_is_none():
+    html = charts.verdict_marks(["CLEAR", "", "SHORTCUT"], label="x")
+    assert html.index("#icon-clear") < html.index('class="null"') < html.index("#icon-shortcut")
+    assert html.count("<use") == 2

@@ -11,11 +11,11 @@ from typing import ClassVar
 from markupsafe import Markup
 
 from pipeline.report import charts
-from pipeline.report.comparison import proportion
 from pipeline.report.reading import FLAGGED, SEVERITY
 from pipeline.report.render import effect, percent, render, unit_words, words
 from pipeline.report.runs import Run, read_run, run_of
 from pipeline.report.sections.changes import sibling_report
+from pipeline.report.shifts import proportion
 from pipeline.types import AuditError, Evidence, Results
 
 Point = tuple[float, float, float]  # estimate, low, high

@@ -50,7 +50,13 @@ def build(config: DictConfig) -> tuple[Any, str, str]:
     if found:
         raise ConfigError("\n".join(["the configuration has mistakes:", *(f"  {m}" for m in found)]))
     text = OmegaConf.to_yaml(config)
-    return instantiate(config, _convert_="all"), text, hashlib.sha256(text.encode()).hexdigest()
+    try:
+        built = instantiate(config, _convert_="all")
+    except HydraException as error:
+        if isinstance(error.__cause__, ValueError):  # what the whole says about its parts
+            raise ConfigError(f"the configuration has mistakes:\n  {error.__cause__}") from None
+        raise
+    return built, text, hashlib.sha256(text.encode()).hexdigest()
 
 
 def mistakes(plain: Mapping[str, Any]) -> list[str]:

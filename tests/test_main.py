@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from pipeline.__main__ import exit_code, main, with_default
+from pipeline.__main__ import VERBS, exit_code, main, overrides, show, with_default
+from pipeline.run.reviews import fingerprint
 from tests.test_audit import options
 from tests.worlds import write_world
 
@@ -126,3 +128,128 @@ def test_only_those_who_choose_nothing_get_the_demo() -> None:
 )
 def test_the_worst_outcome_wins(hydra_code: int, outcomes: list[int], code: int) -> None:
     assert exit_code(hydra_code, outcomes) == code
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    """(where they were called, the folders) of a guilty and an innocent model on the same images, from one sweep."""
+    place = tmp_path_factory.mktemp("two")
+    shared = options(write_world(place / "world", 20), "CornerReader")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        code = run(patch, "-m", *shared, "methods=[saliency]", "run.seed=0,1")
+    assert code == 0
+    return place, sorted((place / "reports" / "world").glob("*Z-*"))
+
+
+def test_a_sweep_ends_with_its_comparison(two_runs: tuple[Path, list[Path]]) -> None:
+    place, folders = two_runs
+    (page,) = (place / "reports" / "world").glob("compare-*/index.html")
+    text = page.read_text()
+    assert all(f.name in text for f in folders)
+    assert "run.seed" in text
+
+
+def test_a_report_is_rendered_again_without_the_model(
+    two_runs: tuple[Path, list[Path]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place, folders = two_runs
+    monkeypatch.chdir(place)
+    first = folders[0]
+    page = first / "report" / "index.html"
+    was = page.read_text()
+    page.unlink()
+    assert run(monkeypatch, "report", str(first), "report.single_file=true") == 0
+    assert str(page) in capfd.readouterr().out
+    assert page.read_text() == was
+    summary = json.loads((first / "summary.json").read_text())
+    listed = {a["path"]: a["bytes"] for a in summary["artefacts"]}
+    assert listed["report.html"] == (first / "report.html").stat().st_size < 10_000_000
+    assert listed["report/index.html"] == page.stat().st_size
+    assert run(monkeypatch, "report", "reports/world/latest", "sections=[verdict,classes]") == 0
+    assert 'id="findings"' not in (folders[1] / "report" / "index.html").read_text()
+
+
+def test_reviews_are_applied_and_shown_by_the_next_report(
+    two_runs: tuple[Path, list[Path]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place, folders = two_runs
+    monkeypatch.chdir(place)
+    verdict = next(c for c in json.loads((folders[0] / "summary.json").read_text())["models"][0]["classes"])
+    mark = fingerprint("model", verdict["class"], verdict["state"])
+    review = {"kind": "finding", "fingerprint": mark, "decision": "accepted", "note": "a known tag", "class": "red"}
+    content = {"schema_version": 1, "name": "world", "reviews": [review | {"time": "2026-11-01"}]}
+    (place / "my reviews.json").write_text(json.dumps(content))
+    assert run(monkeypatch, "review", "apply", "my reviews.json") == 0
+    assert "1 accepted" in capfd.readouterr().out
+    assert run(monkeypatch, "report", str(folders[0])) == 0
+    assert "a known tag" in (folders[0] / "report" / "index.html").read_text()
+    assert run(monkeypatch, "review", "show") == 2
+    assert "usage" in capfd.readouterr().err
+
+
+def test_runs_are_compared_from_the_command_line(
+    two_runs: tuple[Path, list[Path]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place, folders = two_runs
+    monkeypatch.chdir(place)
+    assert run(monkeypatch, "compare", *map(str, folders), "folder=side by side") == 0
+    assert (place / "side by side" / "index.html").is_file()
+    assert "side by side" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["report"], 2, "run: required"),
+        (["report", "absent"], 1, "no stored results"),
+        (["report", ".", "report.budget_mb=-1"], 2, "`budget_mb`"),
+        (["compare", "absent"], 2, "`runs` must name two or more"),
+        (["compare", "absent", "gone"], 1, "absent"),
+        (["review", "apply"], 2, "file: required"),
+        (["review", "apply", "absent.json"], 1, "no such file"),
+    ],
+)
+def test_what_the_other_verbs_cannot_do_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *arguments) == code
+    err = capfd.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_files_stand_at_their_places_whatever_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["it's a run", "a=b", "c,[d]", "back\\slash\\", "e"]
+    for name in names[:-1]:
+        Path(name).mkdir()
+    words = overrides(VERBS["compare"], [*names, "folder=x", "--open"])
+    parsed = {o.key_or_group: o.value() for o in OverridesParser.create().parse_overrides(words)}
+    assert parsed == {"runs": names, "folder": "x", "open": True}
+    assert overrides(VERBS["bench"], ["a=b", "--open"]) == ["a=b", "--open"]
+    assert overrides(VERBS["audit"], ["--open"]) == ["report.open=true"]
+
+
+def test_a_page_opens_only_where_there_is_a_desktop(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: asked.append(url) or True)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    page = tmp_path / "a b.html"
+    show(page, wanted=False)
+    show(page, wanted=True)
+    assert asked == []
+    assert "no desktop" in capfd.readouterr().err
+    monkeypatch.setenv("DISPLAY", ":0")
+    show(page, wanted=True)
+    assert asked == [page.as_uri()]

@@ -23,6 +23,7 @@ MOST_EARLIER = 30  # a page shows no more, and reading them costs the next run t
 AGAIN = "copy it again, or run the audit again"
 CLASS_COLUMNS = ("model", "class", "verdict", "n", "accuracy")
 IMAGE_COLUMNS = ("model", "id", "class", "predicted", "correct")
+_NO_IMAGES = pd.DataFrame(columns=list(IMAGE_COLUMNS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,11 @@ class Run:
         return self.model.verdict
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, *, images: bool = True) -> Run:
     """The run that lies in `folder`; a link such as `latest` is followed.
+
+    Args:
+        images: whether images.csv is read too, which takes time in a large run; without, `images` has no rows.
 
     Raises:
         AuditError: names the folder and the file that is missing, broken or of another version, and what to do.
@@ -88,7 +92,7 @@ def read_run(folder: Path) -> Run:
             counts={str(k): int(v) for k, v in summary["counts"].items()},
             models=models,
             classes=_table(folder, "classes.csv", CLASS_COLUMNS, every=True),
-            images=image_rows(_table(folder, "images.csv", IMAGE_COLUMNS), main),
+            images=image_rows(_table(folder, "images.csv", IMAGE_COLUMNS) if images else _NO_IMAGES, main),
             config=_config(_text(folder, "config.yaml"), folder),
             provenance=dict(summary["provenance"]),
         )

@@ -54,7 +54,7 @@ def _history(results: Results) -> tuple[list[Run], list[str], list[str]]:
     runs, links, broken = [], [], []
     for folder in results.earlier:
         try:
-            runs.append(read_run(Path(folder)))
+            runs.append(read_run(Path(folder), images=False))
             links.append(sibling_report(folder))
         except AuditError as error:
             broken.append(str(error))
@@ -72,9 +72,14 @@ def _flagged(runs: Sequence[Run]) -> list[str]:
 
 
 def _accuracy(runs: Sequence[Run]) -> Markup:
-    points = [proportion(int(r.images["correct"].sum()), len(r.images)) for r in runs]
+    points = [proportion(_right(r), r.model.images) for r in runs]
     said = f"Accuracy from the first run to this one: {', '.join(percent(p[0], 1) for p in points)}"
     return charts.trend_line(points, domain=_domain(points, wide=True), label=said)
+
+
+def _right(run: Run) -> int:
+    """How many images the model got right; none where none was audited."""
+    return round(run.model.accuracy * run.model.images) if run.model.images else 0
 
 
 def _class(name: str, runs: Sequence[Run]) -> dict[str, object]:

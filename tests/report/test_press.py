@@ -71,7 +71,7 @@ def test_an_error_surfaces_when_the_next_is_asked_for(tmp_path: Path) -> None:
 
     def ask() -> None:
         with Press(tmp_path, pending=1) as press:
-            for name, write in (("a", fail), ("b", touch), ("c", touch)):  # b waits for a
+            for name, write in (("a", fail_slowly), ("b", touch), ("c", touch)):  # b waits for a
                 reached.append(press(name, write, PIXELS))
 
     with pytest.raises(OSError, match="no room for a"):

@@ -48,7 +48,7 @@ VERBS = {
     "audit": Verb(config="config", opens="report.open=true"),
     "bench": Verb(config="config"),
     "calibrate": Verb(config="calibrate"),
-    "report": Verb(config="render", takes="run", opens="report.open=true"),
+    "report": Verb(config="render", takes="folder", opens="report.open=true"),
     "compare": Verb(config="compare", takes="runs", several=True, opens="open=true"),
     "review": Verb(config="review", takes="file"),
 }

@@ -49,7 +49,7 @@ def write_report(
 class RenderAgain:
     """`shortcut-audit report RUN`: the report of a complete run, from its stored results, without model or images."""
 
-    run: str
+    folder: str  # of the run
     sections: Mapping[str, Section]
     report: ReportSettings
 
@@ -57,9 +57,9 @@ class RenderAgain:
         """Returns the page's path.
 
         Raises:
-            AuditError: `run` is not a complete run's folder.
+            AuditError: `folder` is not a complete run's folder.
         """
-        folder = Path(self.run).resolve()
+        folder = Path(self.folder).resolve()
         page = write_report(stored(folder), self.sections, self.report, folder, beside=folder.parent)
         renew_artefacts(folder)
         return page

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pipeline.run.provenance import file_sha256
 from pipeline.types import AuditError, Evidence, Findings, Results, Verdict
 
 SCHEMA_VERSION = 1
+PICTURE_FOLDERS = ("pictures", "maps", "edits")  # of the report
 
 IMAGE_COLUMNS = (
     "model",
@@ -136,10 +138,23 @@ def renew_artefacts(folder: Path) -> None:
 
 
 def _artefacts(folder: Path) -> list[dict[str, object]]:
+    """Every file with its size and hash; the thousands of pictures as one entry per folder."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in {"audit.log", "summary.json"})
-    return [
-        {"path": p.relative_to(folder).as_posix(), "bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in files
-    ]
+    single, many = [], dict[str, list[Path]]()
+    for path in files:
+        parts = path.relative_to(folder).parts
+        if parts[0] == "report" and parts[1] in PICTURE_FOLDERS:
+            many.setdefault(f"report/{parts[1]}", []).append(path)
+        else:
+            single.append({"path": "/".join(parts), "bytes": path.stat().st_size, "sha256": file_sha256(path)})
+    return single + [_pictures(folder, name, paths) for name, paths in many.items()]
+
+
+def _pictures(folder: Path, name: str, paths: Sequence[Path]) -> dict[str, object]:
+    """`sha256` is that of the lines `<file's sha256>  <path>`, in the order of the paths, as sha256sum prints them."""
+    lines = "".join(f"{file_sha256(p)}  {p.relative_to(folder).as_posix()}\n" for p in paths)
+    size = sum(p.stat().st_size for p in paths)
+    return {"path": name, "files": len(paths), "bytes": size, "sha256": hashlib.sha256(lines.encode()).hexdigest()}
 
 
 def summary(results: Results, folder: Path) -> dict[str, object]:

@@ -91,3 +91,11 @@ def dotted(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
             yield from dotted(value, f"{path}[{i}]")
     elif path:
         yield path, tree
+
+
+def drawn(results: Results) -> tuple[int, int]:
+    """How many images have pictures, and how many of these were chosen: the telling ones and their controls."""
+    shown = results.pictures
+    chosen = set() if shown.empty else set(shown.loc[shown["kind"].isin(["telling", "control"]), "id"])
+    album = set() if results.album is None or results.album.empty else set(results.album["id"])
+    return len(chosen | album), len(chosen)

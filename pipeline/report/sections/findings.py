@@ -60,7 +60,7 @@ class FindingsSection:
         return {
             "verdict": verdict,
             "next_step": reasons.next_step(verdict),
-            "deciding": [e for e in evidence if e.decides and not math.isnan(e.estimate)],
+            "tests": _tests([e for e in evidence if e.decides and not math.isnan(e.estimate)]),
             "leads": leads,
             "agree": _agree(leads),
             "map": _mean_map(findings, c, best, targeted),
@@ -86,6 +86,19 @@ class FindingsSection:
                 overlay = charts.boxes_overlay(picture["boxes"], findings.observed.frame, spot=place)
                 side.append({**picture, "overlay": overlay})
         return sides[True], sides[False]
+
+
+def _tests(deciding: list[Evidence]) -> list[dict[str, Any]]:
+    """The evidence with what it had to pass, on one axis; NaN where the judge asked nothing of it."""
+    numbers = [0.0, *(v for e in deciding for v in (e.low, e.high, e.estimate, detail(e, "gate")) if math.isfinite(v))]
+    domain = min(numbers) - 0.03, max(numbers) + 0.03
+    rows = []
+    for e in deciding:
+        gate = detail(e, "gate")
+        label = f"{words(e.signal)}: {e.estimate:.2f}, interval {e.low:.2f} to {e.high:.2f}, gate {gate:.2f}"
+        bar = charts.interval_bar(e.estimate, e.low, e.high, domain=domain, gate=gate, label=label)
+        rows.append({"evidence": e, "gate": gate, "margin": e.estimate - gate, "bar": bar, "q": detail(e, "q")})
+    return rows
 
 
 def lead(e: Evidence) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pipeline.report.reading import drawn
 from pipeline.report.render import render
 from pipeline.types import Results
 
@@ -17,9 +18,5 @@ class ImagesSection:
 
     def __call__(self, results: Results) -> str:
         audited = len(results.findings[0].observed.images) if results.findings else 0
-        shown = results.pictures
-        drawn = set() if shown.empty else set(shown.loc[shown["kind"].isin(["telling", "control"]), "id"])
-        chosen = len(drawn)
-        if results.album is not None and len(results.album):
-            drawn |= set(results.album["id"])
-        return render("images.html", audited=audited, drawn=len(drawn), chosen=chosen)
+        n, chosen = drawn(results)
+        return render("images.html", audited=audited, drawn=n, chosen=chosen)

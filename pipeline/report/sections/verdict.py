@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.report.reading import SEVERITY, class_verdicts, deciding, model_verdict
+from pipeline.report.reading import SEVERITY, class_verdicts, deciding, drawn, model_verdict
 from pipeline.report.render import render
 from pipeline.types import Evidence, Findings, Results
 
@@ -22,6 +22,7 @@ class VerdictSection:
             "verdict.html",
             results=results,
             models=[_summary(f) for f in results.findings],
+            drawn=drawn(results)[0],
             left_out=results.counts.get("skipped", 0) + results.counts.get("failed", 0),
         )
 

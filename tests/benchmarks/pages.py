@@ -3,8 +3,8 @@
     python tests/benchmarks/pages.py
 
 Made-up results of 50, 2,000 and 50,000 images in a headless Chromium without a network. Prints medians by the page's
-own clock, in milliseconds: the first paint (the verdict is on the first screen), the explorer ready with its rows drawn, a sort
-of all rows by a number, a search by name; and sizes.
+own clock, in milliseconds: the first paint (the verdict is on the first screen), the explorer ready with its rows
+drawn, a sort of all rows by a number, a search by name; and sizes.
 """
 
 from __future__ import annotations

@@ -157,6 +157,8 @@ def test_filters_sort_and_address(browser, whole):
         assert page.url == address
         assert [rows[i] for i in shown(page)] == probability
         assert page.locator("#explorer-head th[aria-sort=descending]").inner_text() == "Probability ↓"
+        page.click("nav a[href='#classes']")
+        assert [rows[i] for i in shown(page)] == probability  # another section's address leaves the filters alone
         page.fill("#explorer-q", "no such image")
         assert shown(page) == []
         assert page.locator("#explorer-count").inner_text().startswith("0 of")

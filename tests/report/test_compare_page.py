@@ -197,4 +197,4 @@ def test_the_yaml_is_the_constructor_call():
     config = yaml.safe_load(path.read_text("utf-8"))
     assert config.pop("_target_") == f"{CompareRuns.__module__}.{CompareRuns.__name__}"
     fields = {k: v for k, v in config.items() if k not in {"defaults", "hydra"}}
-    assert fields == {"runs": "???", "folder": None}
+    assert fields == {"runs": "???", "folder": None, "open": False}

@@ -89,14 +89,14 @@
 
   function address() {
     const parts = Object.keys(empty).filter((k) => state[k] !== empty[k]).map((k) => k + "=" + encodeURIComponent(state[k]));
-    return "#images" + (parts.length ? "?" + parts.join("&") : "");
+    return "#images?" + parts.join("&");
   }
 
   function read() {
+    // A step to another section leaves the filters as they are.
+    if (!location.hash.startsWith("#images?")) { state.image = ""; return; }
     Object.assign(state, empty);
-    const at = location.hash.indexOf("?");
-    if (!location.hash.startsWith("#images") || at < 0) return;
-    for (const part of location.hash.slice(at + 1).split("&")) {
+    for (const part of location.hash.slice("#images?".length).split("&")) {
       const [key, value] = part.split("=");
       if (!(key in empty)) continue;
       try { state[key] = decodeURIComponent(value || ""); } catch { /* not an address of ours */ }
@@ -106,7 +106,7 @@
   // `push` makes a step that the browser's back button undoes.
   function set(changes, push) {
     Object.assign(state, changes);
-    history[push ? "pushState" : "replaceState"](null, "", address());
+    try { history[push ? "pushState" : "replaceState"](null, "", address()); } catch { /* some browsers allow only so many a minute */ }
     for (const listen of listeners) listen();
   }
 

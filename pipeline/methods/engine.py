@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from typing import cast
+from weakref import WeakKeyDictionary, ref
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.core.timing import least_seconds
 from pipeline.methods.incremental import Incremental
@@ -28,48 +29,68 @@ RECHECKED = 100  # of so many windows one is run again in float32, where precisi
 GROUP = 8  # images whose unperturbed values are kept at once, on a CPU
 
 
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What an occlusion asks of its engine."""
+
+    engine: str  # of ENGINES
+    windows: Windows
+    baseline: float
+    precision: str = "float32"  # of PRECISIONS
+    compiled: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the numbers are those of the plain float32 network, so that nothing has to be run again."""
+        return self.precision == "float32" and not self.compiled
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Engine:
     """How the windows of one classifier are computed."""
 
     classifier: Classifier
-    windows: Windows
-    baseline: float
+    setting: Setting
     incremental: Incremental | None  # None: dense
     chunk: int  # windows at once
-    precision: str = "float32"
     errors: list[Tensor] = field(default_factory=list)  # of the windows that were run again, see `recheck`
 
     @staticmethod
-    def of(
-        engine: str, classifier: Classifier, windows: Windows, baseline: float, images: Images, precision: str
-    ) -> Engine:
-        """The engine for these windows, found once per classifier; the first image decides where there is a choice."""
+    def of(classifier: Classifier, setting: Setting, images: Images) -> Engine:
+        """The engine for this setting, found once per classifier; the first image decides where there is a choice."""
         known = _KNOWN.setdefault(classifier, {})
-        key = (engine, windows, baseline, precision)
-        if key not in known:
-            plan = None if engine == "dense" else _suited(engine, classifier, windows, baseline, images[:1])
-            chunk = classifier.forward_chunk
-            known[key] = Engine(
+        if setting not in known:
+            plan = None
+            if setting.engine != "dense":
+                plan = _suited(setting.engine, classifier, setting.windows, setting.baseline, images[:1])
+            known[setting] = Engine(
                 classifier=classifier,
-                windows=windows,
-                baseline=baseline,
+                setting=setting,
                 incremental=plan[0] if plan else None,
-                chunk=plan[1] if plan else chunk,
-                precision=precision,
+                chunk=plan[1] if plan else classifier.forward_chunk,
             )
-        return known[key]
+        return known[setting]
+
+    @staticmethod
+    def known(classifier: Classifier, setting: Setting) -> Engine | None:
+        """The engine that has been used for this setting, if one has."""
+        return _KNOWN.get(classifier, {}).get(setting)
 
     def __call__(self, images: Images, target: Labels, unhidden: Tensor, chunk: int | None) -> Tensor:
         """(B, n) the target's logit with each window hidden; see queue.scores."""
         size = chunk or self.chunk
+        windows, baseline = self.setting.windows, self.setting.baseline
         if self.incremental is None:
-            logits = dense(self.classifier, images, self.windows, self.baseline)
-            if self.precision == "float32":
-                return scores(images, target, unhidden, self.windows, self.baseline, logits, size)
-            low = lowered(logits, images.device, PRECISIONS[self.precision])
-            found = scores(images, target, unhidden, self.windows, self.baseline, low, size)
-            self.errors.append(recheck(found, target, unhidden, logits, size))
+            plain = dense(self.classifier.fast, images, windows, baseline)
+            if self.setting.exact:
+                return scores(images, target, unhidden, windows, baseline, plain, size)
+            changed = plain
+            if self.setting.compiled:
+                changed = dense(compiled(self.classifier.fast), images, windows, baseline, full=size)
+            if self.setting.precision != "float32":
+                changed = lowered(changed, images.device, PRECISIONS[self.setting.precision])
+            found = scores(images, target, unhidden, windows, baseline, changed, size)
+            self.errors.append(recheck(found, target, unhidden, plain, size))
             return found
         group = GROUP if images.device.type == "cpu" else max(GROUP, size)
         parts = zip(images.split(group), target.split(group), unhidden.split(group), strict=True)
@@ -79,15 +100,40 @@ class Engine:
         assert self.incremental is not None
         with torch.inference_mode():
             logits = reached(self.incremental, images)
-        return scores(images, target, unhidden, self.windows, self.baseline, logits, size)
+        return scores(images, target, unhidden, self.setting.windows, self.setting.baseline, logits, size)
 
 
-_KNOWN: WeakKeyDictionary[Classifier, dict[tuple[str, Windows, float, str], Engine]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Classifier, dict[Setting, Engine]] = WeakKeyDictionary()
+_COMPILED: WeakKeyDictionary[nn.Module, Callable[[Tensor], Tensor]] = WeakKeyDictionary()
 
 
-def known_engines(classifier: Classifier, precision: str) -> list[Engine]:
-    """The engines that have been used on a classifier in this precision."""
-    return [e for key, e in _KNOWN.get(classifier, {}).items() if key[3] == precision]
+def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The network through torch.compile, once; it is compiled at its first pass, for that shape.
+
+    Raises, at that pass:
+        RuntimeError: nothing here can compile it; what to do stands in the message.
+    """
+    if network not in _COMPILED:
+        # The network's own forward, or the compiled function would keep its key alive.
+        forward = torch.compile(type(network).forward, dynamic=False)
+        own = ref(network)
+
+        def run(images: Tensor) -> Tensor:
+            there = own()
+            assert there is not None
+            try:
+                return cast(Tensor, forward(there, images))
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # the compiler's, of many kinds
+                raise RuntimeError(
+                    f"`compile`: torch.compile cannot compile this network here ({type(error).__name__}: "
+                    f"{str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}); "
+                    "give methods.occlusion.compile=false"
+                ) from error
+
+        _COMPILED[network] = run
+    return _COMPILED[network]
 
 
 def lowered(logits: Logits, device: torch.device, dtype: torch.dtype) -> Logits:
@@ -147,7 +193,7 @@ def _suited(
         )
         return None
     with torch.inference_mode():
-        ways = {"dense": dense(classifier, image, windows, baseline), "incremental": reached(plan, image)}
+        ways = {"dense": dense(classifier.fast, image, windows, baseline), "incremental": reached(plan, image)}
         part = torch.stack([torch.zeros(len(windows), dtype=torch.long), torch.arange(len(windows))], dim=1)
         part = part[torch.linspace(0, len(windows) - 1, min(len(windows), max(CHUNKS))).long()].to(image.device)
         said = {name: way(part) for name, way in ways.items()}

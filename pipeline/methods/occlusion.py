@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 
 from pipeline.methods.channels import check_recorded
-from pipeline.methods.engine import ENGINES, PRECISIONS, Engine, known_engines
+from pipeline.methods.engine import ENGINES, PRECISIONS, Engine, Setting
 from pipeline.methods.gradients import check_baseline, check_evals
 from pipeline.methods.windows import Windows
 from pipeline.types import Classifier, Images, Labels, Maps, Sign
@@ -21,9 +21,9 @@ class Occlusion:
     Captum's definition: windows that the far edge cuts off count like whole ones, and pixels near the edges are covered
     by fewer windows. `window` and `stride` are pixels if 1 or more, else shares of the frame's shorter side. `engine`
     says how it is computed, never what: dense, every window through the whole network; incremental, only what a window
-    can reach; auto, whichever the first image shows to be faster. `precision` lowers that of the windows' passes; one
-    window in a hundred is then run again in float32, and `remark` says how far they were apart. Interventions, which
-    verdicts rest on, are always run in float32.
+    can reach; auto, whichever the first image shows to be faster. `precision` lowers that of the windows' passes, and
+    `compile` sends them through torch.compile; one window in a hundred is then run again by the plain network in
+    float32, and `remark` says how far they were apart. Interventions, which verdicts rest on, always run so.
     """
 
     reduce: str
@@ -33,6 +33,7 @@ class Occlusion:
     baseline: float  # the level of all three channels inside the window, in [0, 1]
     engine: Literal["dense", "incremental", "auto"] = "dense"
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    compile: bool = False
     evals_per_pass: int | None  # images x windows that the network sees at once; None takes the fastest
     version: ClassVar[int] = 2
 
@@ -53,26 +54,39 @@ class Occlusion:
             raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}; got {self.precision!r}")
         if self.precision != "float32" and self.engine != "dense":
             raise ValueError(f"`precision` {self.precision} needs `engine` dense, got {self.engine!r}")
+        if self.compile and self.engine != "dense":
+            raise ValueError(f"`compile` needs `engine` dense, got {self.engine!r}")
 
     def __call__(self, classifier: Classifier, images: Images, target: Labels) -> Maps:
         windows = Windows.of(classifier.frame, *self.pixels(classifier.frame))
         unhidden = classifier(images).gather(1, target[:, None])[:, 0]
-        engine = Engine.of(self.engine, classifier, windows, self.baseline, images, self.precision)
+        engine = Engine.of(classifier, self._setting(windows), images)
         hidden = engine(images, target, unhidden, self.evals_per_pass)
         return windows.mean_over(unhidden[:, None] - hidden)
 
     def remark(self, classifier: Classifier) -> str:
-        """What lower precision did to the drops, in a sentence; "" in float32 and before any map was made."""
-        errors = [e for engine in known_engines(classifier, self.precision) for e in engine.errors]
-        if self.precision == "float32" or not errors:
+        """What precision and compiler did to the drops, in a sentence; "" for neither and before any map was made."""
+        setting = self._setting(Windows.of(classifier.frame, *self.pixels(classifier.frame)))
+        engine = Engine.known(classifier, setting)
+        if setting.exact or engine is None or not engine.errors:
             return ""
-        found = torch.cat(errors)
+        what = ", ".join([self.precision, *(["compiled"] if self.compile else [])])
+        found = torch.cat(engine.errors)
         if not len(found):
-            return f"{self.precision}: no window changed anything"
+            return f"{what}: no window changed anything"
         middle, most = found.median().item(), found.amax().item()
         return (
-            f"{self.precision}: {len(found)} windows were run again in float32; the median difference is {middle:.2%} "
+            f"{what}: {len(found)} windows were run again plainly in float32; the median difference is {middle:.2%} "
             f"of an image's largest drop, the largest {most:.2%}"
+        )
+
+    def _setting(self, windows: Windows) -> Setting:
+        return Setting(
+            engine=self.engine,
+            windows=windows,
+            baseline=self.baseline,
+            precision=self.precision,
+            compiled=self.compile,
         )
 
     def passes(self, frame: tuple[int, int]) -> int:

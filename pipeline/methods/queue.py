@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.methods.windows import Windows
-from pipeline.types import Classifier, Images, Labels
+from pipeline.types import Images, Labels
 
 Logits = Callable[[Tensor], Tensor]  # (k, 2) pairs of image and window -> (k, K)
 
@@ -53,12 +53,25 @@ def scores(
     return found
 
 
-def dense(classifier: Classifier, images: Images, windows: Windows, baseline: float) -> Logits:
-    """Every window through the whole network."""
+def dense(
+    network: Callable[[Tensor], Tensor], images: Images, windows: Windows, baseline: float, full: int | None = None
+) -> Logits:
+    """Every window through the whole network.
+
+    Args:
+        full: images that every pass shall have, the last one too: a compiled network is made for one shape.
+    """
     filling = _Written if images.device.type == "cpu" else _Selected
     with torch.inference_mode():
         fill = filling(images.contiguous(memory_format=torch.channels_last), windows, baseline)
-    return lambda part: classifier.fast(fill(part))
+    if full is None:
+        return lambda part: network(fill(part))
+
+    def run(part: Tensor) -> Tensor:
+        lacking = max(0, full - len(part))
+        return network(fill(torch.cat([part, part[-1:].expand(lacking, -1)])))[: len(part)]
+
+    return run
 
 
 class _Written:

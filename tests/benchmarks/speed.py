@@ -104,7 +104,7 @@ def occlusion(name: str, model: Classifier, images: Tensor, window: int, stride:
 
     variants: Variants = {
         "floor": floor,
-        "ours, dense": lambda: ours(dense(model, images, windows, BASELINE), model.forward_chunk),
+        "ours, dense": lambda: ours(dense(model.fast, images, windows, BASELINE), model.forward_chunk),
     }
     if plan is not None:
         variants["ours, incremental"] = lambda: ours(reached(plan, images), engine.chunk)

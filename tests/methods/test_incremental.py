@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from pipeline.methods.engine import Engine, reached
+from pipeline.methods.engine import Engine, Setting, reached
 from pipeline.methods.geometry import Axis
 from pipeline.methods.incremental import Incremental
 from pipeline.methods.occlusion import Occlusion
@@ -61,7 +61,7 @@ def compared(classifier: Classifier, shown: Tensor, windows: Windows) -> tuple[I
     part = torch.stack([torch.randint(n, (12,), generator=rng) for n in (len(shown), len(windows))], dim=1)
     part[:2, 1] = torch.tensor([0, len(windows) - 1])  # the corners, and what the edge cuts off
     with torch.inference_mode():
-        whole, patched = dense(classifier, shown, windows, 0.4)(part), reached(plan, shown)(part)
+        whole, patched = dense(classifier.fast, shown, windows, 0.4)(part), reached(plan, shown)(part)
         before = classifier.fast(shown)
     size = before.amax() - before.amin()
     return plan, float((whole - patched).abs().max() / size), float((whole - before[part[:, 0]]).abs().max() / size)
@@ -182,7 +182,8 @@ def test_what_cannot_be_followed_is_computed_densely() -> None:
     windows = Windows.of(model.frame, 4, 2)
     with pytest.raises(UnsuitedError, match="fx cannot follow it"):
         Incremental(model, windows, 0.5)
-    assert Engine.of("incremental", model, windows, 0.5, images(), "float32").incremental is None
+    setting = Setting(engine="incremental", windows=windows, baseline=0.5)
+    assert Engine.of(model, setting, images()).incremental is None
 
 
 def test_the_user_s_network_is_left_as_it_was() -> None:

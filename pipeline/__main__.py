@@ -25,6 +25,7 @@ from pipeline.calibrate.write import write_rates
 from pipeline.config import ConfigError, build, packaged
 from pipeline.core.allocator import keep_freed_memory
 from pipeline.report.compare_page import CompareRuns
+from pipeline.report.publish import SINGLE
 from pipeline.run.folder import LockedError, RunFolder
 from pipeline.types import AuditError, Results
 
@@ -52,6 +53,7 @@ VERBS = {
     "compare": Verb(config="compare", takes="runs", several=True, opens="open=true"),
     "review": Verb(config="review", takes="file"),
 }
+TAKING = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")  # a value follows
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w/.@:]*=")
 FAILED, WRONG_CONFIG, LOCKED = 1, 2, 75
 WORST_FIRST = (FAILED, WRONG_CONFIG, LOCKED, 3, 4, 0)
@@ -85,12 +87,25 @@ def overrides(verb: Verb, arguments: Sequence[str]) -> list[str]:
         arguments = [verb.opens if a == "--open" else a for a in arguments]
     if not verb.takes:
         return list(arguments)
-    placed = [a for a in arguments if not a.startswith("-") and (Path(a).exists() or not OVERRIDE.match(a))]
-    rest = [a for a in arguments if a not in placed]
-    quoted = [_quoted(a) for a in placed]
+    placed: list[str] = []
+    rest: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        own = before in TAKING or argument.startswith(("-", "~")) or (OVERRIDE.match(argument) and not _there(argument))
+        (rest if own else placed).append(argument)
     if not placed:
         return rest
+    if len(placed) > 1 and not verb.several:
+        print(f"shortcut-audit: expected one {verb.takes}, got {len(placed)}: {', '.join(placed)}", file=sys.stderr)
+        raise SystemExit(WRONG_CONFIG)
+    quoted = [_quoted(a) for a in placed]
     return [f"{verb.takes}={'[' + ','.join(quoted) + ']' if verb.several else ' '.join(quoted)}", *rest]
+
+
+def _there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long for a path
+        return False
 
 
 def _quoted(text: str) -> str:
@@ -104,7 +119,7 @@ def _compare_sweep(folders: Sequence[str]) -> None:
         return
     try:
         print(f"comparison: {CompareRuns(runs=folders)()}", flush=True)
-    except AuditError as error:
+    except Exception as error:  # the sweep's own outcome counts, whatever this is
         print(f"shortcut-audit: the runs were not compared: {error}", file=sys.stderr, flush=True)
 
 
@@ -194,6 +209,8 @@ def _audit(audit: Audit, text: str, digest: str) -> tuple[int, str]:
     with RunFolder(Path(audit.run.folder), audit.run.name, digest) as folder:
         results = audit(folder, text)
     _announce(results, folder.final)
+    if audit.report.single_file:
+        _announce_single(folder.final / SINGLE)
     show(folder.final / "report" / "index.html", wanted=audit.report.open)
     code = json.loads((folder.final / "summary.json").read_text(encoding="utf-8"))["gate"]["exit_code"]
     return int(code), str(folder.final)
@@ -213,6 +230,13 @@ def _announce(results: Results, folder: Path) -> None:
     print(f"evidence: {len(seen.trials) / max(len(seen.images), 1):.0f} forward passes per image, besides the maps")
     print(f"gate ({results.gate['mode']}): {results.gate['result']}")
     print(f"report: {folder / 'report' / 'index.html'}", flush=True)
+
+
+def _announce_single(file: Path) -> None:
+    if file.is_file():
+        print(f"single file: {file}", flush=True)
+    else:
+        print(f"shortcut-audit: {file.name} was not written; audit.log says why", file=sys.stderr, flush=True)
 
 
 def show(page: Path, *, wanted: bool) -> None:

@@ -29,6 +29,7 @@ from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
 from pipeline.run.gate import Gate
 from pipeline.run.provenance import provenance
+from pipeline.run.reviews import kept
 from pipeline.run.settings import RunSettings
 from pipeline.run.stored import store
 from pipeline.run.tables import write_summary, write_tables
@@ -88,6 +89,7 @@ class Audit:
         Raises:
             AuditError: nothing to audit, classes that do not match, weights that do not fit.
         """
+        kept(folder.final.parent)  # damaged reviews are said before the work, not after it
         device = self.run.torch_device()
         records = self.records()
         facts = provenance(records=records, device=device, seed=self.run.seed)
@@ -228,7 +230,10 @@ class Audit:
         classes = [class_rows(f) for f in results.findings]
         write_tables(results, pd.concat(classes, ignore_index=True), folder.partial)
         store(results, folder.partial)
-        write_report(results, self.sections, self.report, folder.partial, beside=folder.final.parent)
+        try:
+            write_report(results, self.sections, self.report, folder.partial, beside=folder.final.parent)
+        except AuditError as error:  # no room for the single file: the audit stands, and the page was written
+            log.warning("%s", error)
         write_summary(results, folder.partial)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report.reading import detail
+from pipeline.run.folder import atomic
 from pipeline.types import Evidence, Findings, Results
 
 SHARD = 500  # images whose trials lie in one file
@@ -27,10 +28,11 @@ def write_data(results: Results, folder: Path) -> list[str]:
     """
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
-    (data / "images.js").write_text(f"window.AUDIT = {script(columns(results))};\n", encoding="utf-8")
     for model, piece, rows in trial_pieces(results):
-        path = data / f"trials-{model}-{piece}.js"
-        path.write_text(f"AUDIT.trials[{model}][{piece}] = {script(rows)};\n", encoding="utf-8")
+        with atomic(data / f"trials-{model}-{piece}.js") as part:
+            part.write_text(f"AUDIT.trials[{model}][{piece}] = {script(rows)};\n", encoding="utf-8")
+    with atomic(data / "images.js") as part:
+        part.write_text(f"window.AUDIT = {script(columns(results))};\n", encoding="utf-8")
     return ["data/images.js"]
 
 
@@ -43,16 +45,18 @@ def script(value: object) -> str:
 def columns(results: Results) -> dict[str, Any]:
     """The images in the order of the first model's table, a list per fact; names are numbers into `names`.
 
-    Photographs and maps are listed for the images that have them, by row.
+    Photographs and maps are listed for the images that have them, by row; `pieces` says which files of trials there
+    are. Another model's facts about images that the first has not are left out.
     """
     names = _Names()
     images = results.findings[0].observed.images if results.findings else pd.DataFrame()
     row = {str(name): i for i, name in enumerate(images["id"])} if len(images) else {}
     content = {
-        "run": {"name": results.name, "id": results.run_id, "created": results.created},
+        "run": {"name": results.name, "id": results.run_id},
         "images": _images(images, names),
         "models": [_model(f, results, row, names) for f in results.findings],
         "shard": SHARD,
+        "pieces": [sorted(set((_rows(f.observed.trials, row) // SHARD).tolist())) for f in results.findings],
         "trials": [{} for _ in results.findings],
         "reviews": [dict(r) for r in results.reviews],
     }
@@ -65,17 +69,25 @@ def trial_pieces(results: Results) -> Iterator[tuple[int, int, dict[str, Any]]]:
     A trial is [intervention, arm, donor's row or -1, said, before, after]; the last two are probabilities of the
     image's own class.
     """
+    images = results.findings[0].observed.images if results.findings else pd.DataFrame()
+    row = {str(name): i for i, name in enumerate(images["id"])} if len(images) else {}
     for m, found in enumerate(results.findings):
         trials = found.observed.trials
-        if trials.empty:
+        rows = _rows(trials, row)
+        if not len(rows):
             continue
-        ids = results.findings[0].observed.images["id"]
-        row = pd.Series(np.arange(len(ids)), index=ids)
-        rows = trials["recipient"].map(row).to_numpy(int)
+        trials = trials[trials["recipient"].isin(row)]
         donors = trials["donor"].map(row).fillna(-1).to_numpy(int)
         for piece in np.unique(rows // SHARD):
             here = np.flatnonzero(rows // SHARD == piece)
             yield m, int(piece), _piece(trials.iloc[here], rows[here], donors[here])
+
+
+def _rows(trials: pd.DataFrame, row: Mapping[str, int]) -> np.ndarray:
+    """The rows of the recipients, where they are known."""
+    if trials.empty:
+        return np.empty(0, int)
+    return trials["recipient"].map(row).dropna().to_numpy(int)
 
 
 def _piece(trials: pd.DataFrame, rows: np.ndarray, donors: np.ndarray) -> dict[str, Any]:
@@ -97,7 +109,7 @@ def _piece(trials: pd.DataFrame, rows: np.ndarray, donors: np.ndarray) -> dict[s
 
 def _images(images: pd.DataFrame, names: _Names) -> dict[str, Any]:
     if images.empty:
-        return {"id": [], "class": [], "area": [], "kind": [], "boxes": [], "size": [], "frame": [0, 0]}
+        return {"id": [], "class": [], "area": [], "kind": [], "boxes": [], "size": []}
     return {
         "id": images["id"].astype(str).tolist(),
         "class": names.of(images["class"]),
@@ -110,16 +122,15 @@ def _images(images: pd.DataFrame, names: _Names) -> dict[str, Any]:
 
 def _model(found: Findings, results: Results, row: Mapping[str, int], names: _Names) -> dict[str, Any]:
     seen = found.observed
-    images = seen.images
     usable = [m["name"] for m in found.methods if m["status"] == "ok"]
+    images = seen.images.set_index("id").reindex(list(row)) if len(seen.images) else pd.DataFrame()
     return {
         "name": seen.model,
         "frame": list(seen.frame),
         "methods": usable,
-        "verdicts": {v.scope: v.state for v in found.verdicts[1:]},
-        "said": names.of(images["predicted"]) if len(images) else [],
+        "said": names.of(images["predicted"].fillna("not audited")) if len(images) else [],
         "probability": rounded(images["predicted_probability"]) if len(images) else [],
-        "scores": _scores(seen.scores, images, usable),
+        "scores": _scores(seen.scores, row, usable),
         "changed": {name: _said(seen.trials, name, row, names) for name in ("object_removed", "object_only")},
         "pictures": _pictures(results, seen.model, row),
         "edits": _edits(results, seen.model, row),
@@ -127,13 +138,13 @@ def _model(found: Findings, results: Results, row: Mapping[str, int], names: _Na
     }
 
 
-def _scores(scores: pd.DataFrame, images: pd.DataFrame, methods: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
+def _scores(scores: pd.DataFrame, row: Mapping[str, int], methods: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
     """method -> score -> a number per image, null where undefined."""
     found: dict[str, dict[str, list[Any]]] = {}
     for method in methods:
         own = scores[scores["method"] == method].set_index("id") if len(scores) else pd.DataFrame()
         known = [s for s in SCORES if s in own]
-        found[method] = {s: rounded(own[s].reindex(images["id"])) for s in known}
+        found[method] = {s: rounded(own[s].reindex(list(row))) for s in known}
     return found
 
 
@@ -142,7 +153,9 @@ def _said(trials: pd.DataFrame, intervention: str, row: Mapping[str, int], names
     said = [-1] * len(row)
     if trials.empty:
         return said
-    first = trials[trials["intervention"] == intervention].drop_duplicates("recipient")
+    first = trials[(trials["intervention"] == intervention) & trials["recipient"].isin(row)].drop_duplicates(
+        "recipient"
+    )
     for name, predicted in zip(first["recipient"], names.of(first["predicted"]), strict=True):
         said[row[name]] = predicted
     return said
@@ -153,11 +166,12 @@ def _pictures(results: Results, model: str, row: Mapping[str, int]) -> dict[str,
     found: dict[str, dict[str, Any]] = {}
     shown = results.pictures
     if not shown.empty:
-        own = shown[(shown["model"] == model) & shown["kind"].isin(["telling", "control"])]
+        own = shown[(shown["model"] == model) & shown["kind"].isin(["telling", "control"]) & shown["id"].isin(row)]
         for p in own.to_dict("records"):
             found[str(row[p["id"]])] = {"photo": p["picture"], "mask": "", "heats": dict(p["heats"])}
     if results.album is not None and len(results.album):
-        for p in results.album[results.album["model"] == model].to_dict("records"):
+        album = results.album
+        for p in album[(album["model"] == model) & album["id"].isin(row)].to_dict("records"):
             found[str(row[p["id"]])] = {"photo": p["picture"], "mask": p["mask"], "heats": dict(p["heats"])}
     return found
 
@@ -168,7 +182,7 @@ def _edits(results: Results, model: str, row: Mapping[str, int]) -> dict[str, li
     shown = results.pictures
     if shown.empty:
         return found
-    own = shown[(shown["model"] == model) & shown["kind"].isin(["edit", "detail"])]
+    own = shown[(shown["model"] == model) & shown["kind"].isin(["edit", "detail"]) & shown["id"].isin(row)]
     for p in own.drop_duplicates("picture").to_dict("records"):
         found.setdefault(str(row[p["id"]]), []).append(
             [p["intervention"], p["arm"], row.get(p["donor"], -1), p["picture"]]

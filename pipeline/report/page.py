@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +13,7 @@ from pipeline.report.explorer import write_data
 from pipeline.report.pictures import colour_filters
 from pipeline.report.reading import model_verdict
 from pipeline.report.render import render
+from pipeline.run.folder import atomic
 from pipeline.types import Results, Section, Verdict
 
 
@@ -31,14 +32,18 @@ def write_page(results: Results, sections: Mapping[str, Section], folder: Path) 
     Sections come in the order of the mapping; its keys are their anchors. Returns the page's path.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    scripts = [*write_data(results, folder), "app.js"] if "images" in sections else []
-    (folder / "app.css").write_text(style(), encoding="utf-8")
-    if scripts:
-        (folder / "app.js").write_text(application(), encoding="utf-8")
-    page = folder / "index.html"
-    # File names that are not valid unicode arrive as lone surrogates, which UTF-8 cannot hold.
-    page.write_bytes(page_html(results, sections, scripts).encode("utf-8", errors="backslashreplace"))
-    return page
+    scripts = [*write_data(results, folder), "app.js"] if scripted(sections) else []
+    texts = {"app.css": style(), **({"app.js": application()} if scripts else {})}
+    for name, text in (texts | {"index.html": page_html(results, sections, scripts)}).items():
+        with atomic(folder / name) as part:
+            # File names that are not valid unicode arrive as lone surrogates, which UTF-8 cannot hold.
+            part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+    return folder / "index.html"
+
+
+def scripted(sections: Iterable[str]) -> bool:
+    """Whether a page of these sections has something for its script to do."""
+    return bool({"images", "review"} & set(sections))
 
 
 def page_html(results: Results, sections: Mapping[str, Section], scripts: Sequence[str]) -> str:

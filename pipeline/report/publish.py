@@ -38,7 +38,8 @@ def write_report(
     earlier = tuple(str(p) for p in earlier_runs(beside, results.run_id))
     results = with_reviews(replace(results, earlier=earlier), beside)
     page = write_page(results, sections, folder / "report")
-    if settings.single_file:
+    # A file that was written before must not go on saying what no longer holds.
+    if settings.single_file or (folder / SINGLE).is_file():
         budget = int(settings.budget_mb * 1e6)
         held, there = write_single(results, sections, folder / "report", folder / SINGLE, budget)
         log.info("%s holds %d of %d pictures in %.1f MB", SINGLE, held, there, (folder / SINGLE).stat().st_size / 1e6)

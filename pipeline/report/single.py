@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from pipeline.report.explorer import columns, script, trial_pieces
-from pipeline.report.page import application, page_html, style
+from pipeline.report.page import application, page_html, scripted, style
 from pipeline.run.folder import atomic
 from pipeline.types import AuditError, Results, Section
 
@@ -38,28 +38,36 @@ def write_single(
     Raises:
         AuditError: the page alone, without a picture, is larger than the budget.
     """
-    own = [name for name in ("images",) if name in sections]
-    html = page_html(results, sections, ["data/images.js", "app.js"] if own else [])
-    html = html.replace('<link rel="stylesheet" href="app.css">', f"<style>\n{style()}</style>")
-    room = _Room(budget - RESERVE)
-    if not room.take(len(html.encode("utf-8", "backslashreplace")) + len(application()) * bool(own)):
-        size = (budget - RESERVE - room.left) / 1e6
-        raise AuditError(
-            f"`report.budget_mb`: the page alone takes {size:.1f} MB, more than the {budget / 1e6:g} MB given"
-        )
-    wanted = _paths(results)
-    html, shown = _with_pictures(html, folder, room)
-    code, more = _application(results, folder, room) if own else ([], set())
-    if own and not code:
-        html = html.replace(
-            '<div id="explorer" hidden>', f'<p class="empty">{NO_EXPLORER}</p>\n<div id="explorer" hidden>'
-        )
-    html = _note(html, len((shown | more) & wanted), len(wanted), budget)
-    html = _with_scripts(html, code)
+    own = scripted(sections)
+    page = page_html(results, sections, ["data/images.js", "app.js"] if own else [])
+    page = page.replace('<link rel="stylesheet" href="app.css">', f"<style>\n{style()}</style>")
+    page = page.replace('href="../../', 'href="../')  # to other runs' reports: this file lies a folder higher
+    bare = _size(page) + (len(application()) if own else 0) + page.count('src="./') * len(NOTHING)
+    reserve = RESERVE
+    while True:
+        room = _Room(budget - reserve - bare)
+        if room.left < 0:
+            raise AuditError(
+                f"`report.budget_mb`: the page alone takes {(bare + reserve) / 1e6:.2f} MB, more than the "
+                f"{budget / 1e6:g} MB given"
+            )
+        content = columns(results) if own else {}
+        wanted = _paths(content, page)
+        html, shown = _with_pictures(page, folder, room)
+        code, more = _application(content, results, folder, room) if own else ([], set())
+        held = (shown | more) & wanted
+        html = _with_scripts(_note(html, len(held), len(wanted), budget, whole=len(code) > 1 or not own), code)
+        over = _size(html) - budget
+        if over <= 0:
+            break
+        reserve += over + RESERVE  # what was reckoned too small
     with atomic(target) as part:
         part.write_bytes(html.encode("utf-8", errors="backslashreplace"))
-    assert target.stat().st_size <= budget, (target.stat().st_size, budget)
-    return len((shown | more) & wanted), len(wanted)
+    return len(held), len(wanted)
+
+
+def _size(html: str) -> int:
+    return len(html.encode("utf-8", errors="backslashreplace"))
 
 
 class _Room:
@@ -75,10 +83,10 @@ class _Room:
         return True
 
 
-def _paths(results: Results) -> set[str]:
+def _paths(content: Mapping[str, Any], page: str) -> set[str]:
     """Every picture file of the report."""
-    paths: set[str] = set()
-    for model in columns(results)["models"]:
+    paths = {unquote(path) for path in re.findall(r'src="\./([^"]+)"', page)}
+    for model in content.get("models", []):
         paths |= {path for entry in model["pictures"].values() for path in _files(entry)}
         paths |= {edit[3] for edits in model["edits"].values() for edit in edits}
     return paths
@@ -103,21 +111,18 @@ def _with_pictures(html: str, folder: Path, room: _Room) -> tuple[str, set[str]]
     return re.sub(r'src="\./([^"]+)"', inlined, html), used
 
 
-def _application(results: Results, folder: Path, room: _Room) -> tuple[list[str], set[str]]:
+def _application(content: dict[str, Any], results: Results, folder: Path, room: _Room) -> tuple[list[str], set[str]]:
     """The explorer's columns with the pictures that still fit, its changes if they all fit, and its program."""
-    content = columns(results)
     bare = script({**content, "models": [{**m, "pictures": {}, "edits": {}} for m in content["models"]]})
     if not room.take(len(bare)):
         return [], set()
     files: dict[str, str] = {}
     for model in content["models"]:
-        model["pictures"] = {
-            row: entry for row, entry in model["pictures"].items() if _fit(_files(entry), folder, room, files)
-        }
-        edits = ((row, edit) for row, own in model["edits"].items() for edit in own)
+        pictures, edits = model["pictures"], model["edits"]
+        model["pictures"] = {r: e for r, e in pictures.items() if _fit([r, e], _files(e), folder, room, files)}
         model["edits"] = {}
-        for row, edit in edits:
-            if _fit([edit[3]], folder, room, files):
+        for row, edit in ((r, e) for r, several in edits.items() for e in several):
+            if _fit([row, edit], [edit[3]], folder, room, files):
                 model["edits"].setdefault(row, []).append(edit)
     pieces = [f"AUDIT.trials[{m}][{piece}] = {script(rows)};" for m, piece, rows in trial_pieces(results)]
     if not room.take(sum(map(len, pieces))):
@@ -126,10 +131,11 @@ def _application(results: Results, folder: Path, room: _Room) -> tuple[list[str]
     return ["\n".join([data, *pieces]), application()], set(files)
 
 
-def _fit(paths: Iterable[str], folder: Path, room: _Room, files: dict[str, str]) -> bool:
-    """Takes all of these files into `files`, or none."""
+def _fit(entry: object, paths: Iterable[str], folder: Path, room: _Room, files: dict[str, str]) -> bool:
+    """Takes all of these files into `files`, and room for what is said about them, or nothing."""
     new = {p: _data(folder / p) for p in paths if p not in files}
-    if not all(new.values()) or not room.take(sum(2 * len(p) + len(d) + 12 for p, d in new.items())):
+    size = len(script(entry)) + sum(len(script(p)) + len(d) + 4 for p, d in new.items())
+    if not all(new.values()) or not room.take(size):
         return False
     files |= new
     return True
@@ -142,8 +148,12 @@ def _data(path: Path) -> str:
     return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _note(html: str, held: int, there: int, budget: int) -> str:
-    """Says what the file lacks, before the first section."""
+def _note(html: str, held: int, there: int, budget: int, *, whole: bool) -> str:
+    """Says what the file lacks, before the first section; `whole` tells whether the explorer is in it."""
+    if not whole:
+        html = html.replace(
+            '<div id="explorer" hidden>', f'<p class="empty">{NO_EXPLORER}</p>\n<div id="explorer" hidden>'
+        )
     if held == there:
         return html
     text = (

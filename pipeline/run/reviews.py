@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,7 +80,7 @@ def read_reviews(path: Path) -> tuple[str, list[Review]]:
         AuditError: no such file, not an export, or a line in it that is none; names the file and the line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise AuditError(f"{path}: no such file; {EXPECTED}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -147,11 +148,14 @@ class ApplyReviews:
             raise AuditError(
                 f"{runs}: no runs there; give folder=<the run.folder of that audit>, or name=<its run.name>"
             )
-        until = (datetime.now(UTC).date() + timedelta(days=self.days)).isoformat() if self.days else ""
-        dated = [replace(r, expires=r.expires or until) for r in reviews]
-        everything = merged(kept(runs), dated)
+        everything = merged(kept(runs), [replace(r, expires=r.expires or self._until(r)) for r in reviews])
         write_reviews(everything, name, runs / FILE)
         return _told(path, reviews, everything, runs)
+
+    def _until(self, review: Review) -> str:
+        """From the day of the review on, so that the same file applied again says the same."""
+        made = date.fromisoformat(review.time[:10]) if review.time else datetime.now(UTC).date()
+        return (made + timedelta(days=self.days)).isoformat() if self.days else ""
 
 
 def write_reviews(reviews: Sequence[Review], name: str, path: Path) -> None:
@@ -184,10 +188,12 @@ def _from_json(path: Path, text: str) -> tuple[str, list[Mapping[str, object]]]:
 
 
 def _from_csv(path: Path, text: str) -> tuple[str, list[Mapping[str, object]]]:
-    rows: list[Mapping[str, object]] = []
-    for row in csv.DictReader(text.splitlines(keepends=True)):
-        # The export puts an apostrophe before what a spreadsheet would take for a formula.
-        rows.append({str(k): str(v or "").removeprefix("'") for k, v in row.items()})
+    try:
+        table = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise AuditError(f"{path} is not CSV ({error}); {EXPECTED}") from None
+    # The export puts an apostrophe before what a spreadsheet would take for a formula.
+    rows: list[Mapping[str, object]] = [{str(k): str(v or "").removeprefix("'") for k, v in r.items()} for r in table]
     if not rows or "decision" not in rows[0]:
         raise AuditError(f"{path} has no column `decision`, or no line; {EXPECTED}")
     return str(rows[0].get("name", "")), rows

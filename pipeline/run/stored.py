@@ -73,12 +73,15 @@ def stored(folder: Path) -> Results:
             raise AuditError(f"{own} was stored by another version of shortcut-audit; audit again to render it")
         findings = tuple(_found(i, plain, own) for i, plain in enumerate(content.pop("findings")))
         return Results(findings=findings, **_tables(own, "", _SHARED), **content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AuditError(f"{own} cannot be read ({error}); it is damaged, audit again") from error
+    except AuditError:
+        raise
+    except Exception as error:  # a damaged archive fails in many ways
+        why = f"{type(error).__name__}: {error}"
+        raise AuditError(f"{own} cannot be read ({why}); it is damaged, audit again") from error
 
 
 def _plain(found: Findings) -> dict[str, Any]:
-    """All but the tables. A verdict names its evidence by number where the judge took it as it was."""
+    """All but the tables."""
     seen = found.observed
     return {
         "observed": {"model": seen.model, "classes": seen.classes, "n_outputs": seen.n_outputs, "frame": seen.frame},
@@ -91,7 +94,7 @@ def _plain(found: Findings) -> dict[str, Any]:
 
 def _found(i: int, plain: Mapping[str, Any], own: Path) -> Findings:
     seen = plain["observed"]
-    with np.load(own / f"{i}-outside_maps.npz", allow_pickle=False) as maps:
+    with (own / f"{i}-outside_maps.npz").open("rb") as file, np.load(file, allow_pickle=False) as maps:
         outside = {m: maps[m] for m in maps.files}
     return Findings(
         observed=Observed(
@@ -128,6 +131,8 @@ def _write_table(table: pd.DataFrame | None, path: Path) -> None:
     if table is None or not len(table.columns):
         return
     table = table.reset_index(drop=True)
+    wide = [c for c in table if str(c).startswith("log_odds:")]  # one for every class: half of all there is
+    table = table.astype(dict.fromkeys(wide, np.float32))
     for c in table.columns.intersection(list(_AS_BEFORE)):
         table[c] = [None if v is None else json.dumps(v, default=_listed) for v in table[c]]
     with atomic(path) as part:

@@ -77,7 +77,8 @@ def images_table(results: Results) -> pd.DataFrame:
 
 def trials_table(results: Results) -> pd.DataFrame:
     """One row per model x changed image; the scores of all classes stay out (they are for the signals)."""
-    parts = [f.observed.trials.assign(model=f.observed.model) for f in results.findings]
+    own = [c for c in TRIAL_COLUMNS if c != "model"]  # before copying: there is a column more for every class
+    parts = [f.observed.trials[own].assign(model=f.observed.model) for f in results.findings]
     return pd.concat(parts, ignore_index=True)[list(TRIAL_COLUMNS)]
 
 

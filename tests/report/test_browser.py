@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +20,7 @@ from pipeline.report.page import write_page
 from pipeline.report.pictures import FILTERS, write_mask
 from pipeline.report.single import write_single
 from pipeline.run.reviews import fingerprint, read_reviews
-from pipeline.types import Results
+from pipeline.types import AuditError, Results
 from tests.contracts.test_sections import CONF, build
 from tests.report import fake_results
 from tests.report.browser import chromium, opened
@@ -234,7 +235,7 @@ def test_maps_are_coloured_in_the_page(browser, whole, colours):
         for key in ("boxes", "spot"):
             page.eval_on_selector(f"#detail-{key}", "b => b.getAttribute('aria-pressed') === 'true' && b.click()")
         page.eval_on_selector("#detail-opacity", "e => { e.value = 100; e.dispatchEvent(new Event('input')); }")
-        page.wait_for_timeout(150)
+        page.eval_on_selector_all("#detail-views img", "all => Promise.all(all.map(i => i.decode()))")
         data = page.locator("#detail-views .stack").last.screenshot()
     with Image.open(BytesIO(data)) as image:
         pixels = np.array(image.convert("RGB")).reshape(-1, 3) / 255
@@ -298,6 +299,107 @@ def test_reviews_are_kept_exported_and_read_again(browser, whole, tmp_path):
         assert watched.wrong == []
 
 
+def test_taking_a_review_back_is_exported_and_others_audits_are_not_taken(browser, whole, tmp_path):
+    _, path = whole
+    with opened(browser, path) as watched:
+        page = watched.page
+        page.locator(".finding").first.get_by_role("button", name="unreviewed").click()
+        with page.expect_download() as download:
+            page.click("#review-json")
+        file = tmp_path / "reviews.json"
+        download.value.save_as(file)
+        (back,) = read_reviews(file)[1]
+        assert (back.decision, back.fingerprint) == ("unreviewed", fingerprint("watermark_cnn", "horse", "SHORTCUT"))
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps(content | {"name": "lungs"}))
+        page.set_input_files("#review-file", file)
+        page.locator("#review-said", has_text="reviews the audit lungs, not demo").wait_for()
+        file.write_text("name,kind,decision,image\ndemo,image,accepted,x,one too many\ndemo,image,accepted,gone.jpg\n")
+        page.set_input_files("#review-file", file)
+        page.locator("#review-said", has_text="1 reviews taken").wait_for()
+        assert "1 were not understood" in page.locator("#review-said").inner_text()
+        assert (
+            "1 reviews are about findings or images that are not in this run"
+            in page.locator("#review-gone").inner_text()
+        )
+        assert page.locator("#review-counts tr").nth(4).inner_text().split("\t") == ["accepted", "0", "0"]
+        assert watched.wrong == []
+
+
+def test_what_was_applied_later_counts_more_than_this_browser(browser, whole, sections, tmp_path):
+    results, path = whole
+    folder = tmp_path / "copy"
+    shutil.copytree(path.parent, folder)
+    page_path = write_page(results, sections, folder)
+    with opened(browser, page_path) as watched:
+        page = watched.page
+        page.locator(".finding").first.get_by_role("button", name="accepted").click()
+        later = dict(results.reviews[0]) | {"decision": "confirmed shortcut", "time": "2999-01-01T00:00:00Z"}
+        write_page(replace(results, reviews=(later,)), sections, folder)
+        page.reload()
+        assert "reviewed: confirmed shortcut" in page.locator(".finding").first.inner_text()
+
+
+def test_keys_and_steps_while_reviewing(browser, whole):
+    results, path = whole
+    names = results.findings[0].observed.images["id"].tolist()
+    with opened(browser, path, address="#images?rv=unreviewed") as watched:
+        page = watched.page
+        page.locator("#explorer-rows button").nth(5).click()
+        page.keyboard.press("2")  # takes it out of the filter
+        page.keyboard.press("j")
+        assert page.locator("#detail-title").inner_text() == names[6]
+        page.keyboard.press("?")
+        page.keyboard.press("3")  # under the help: for nobody
+        page.keyboard.press("Escape")
+        assert page.locator("#detail-review [aria-pressed=true]").inner_text() == "1 unreviewed"
+        page.keyboard.press("Escape")
+        assert page.evaluate("document.activeElement.textContent") == names[6]
+        assert watched.wrong == []
+
+
+def test_the_focus_stays_where_it_was(browser, whole):
+    with opened(browser, whole[1]) as watched:
+        page = watched.page
+        page.locator("#explorer-head button").nth(3).focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.textContent") == "Probability ↑"
+        page.locator("#explorer-rows button").first.click()
+        page.locator("#detail-methods button").nth(1).focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.dataset.focus") == "integrated_gradients"
+
+
+def test_what_was_not_tried_is_no_praise(browser, sections, tmp_path):
+    results = fake_results.realistic(tmp_path, per_class=4)
+    first = results.findings[0]
+    none = first.observed.trials[first.observed.trials["intervention"] != "object_removed"]
+    untried = replace(results, findings=(replace(first, observed=replace(first.observed, trials=none)),))
+    with opened(browser, write_page(untried, sections, tmp_path)) as watched:
+        page = watched.page
+        page.get_by_role("button", name="Right for the right reason").click()
+        assert shown(page) == []
+        assert "Removing the object was not tried." in page.locator("#findings").inner_text()
+
+
+def test_changes_that_are_not_there_are_said_to_be_so(browser, sections, tmp_path):
+    page_path = write_page(fake_results.realistic(tmp_path, per_class=4), sections, tmp_path)
+    for piece in (tmp_path / "data").glob("trials-*"):
+        piece.unlink()
+    with opened(browser, page_path) as watched:
+        page = watched.page
+        page.locator("#explorer-rows button").first.click()
+        page.locator("#detail-trials", has_text="is not beside this page").wait_for()
+
+
+def test_a_wrong_address_does_no_harm(browser, whole):
+    with opened(
+        browser, whole[1], address="#images?model=7&view=foo&m=nope&sort=-nope&image=gone&q=%E0%A4%A"
+    ) as watched:
+        assert len(shown(watched.page)) > 5
+        assert watched.wrong == []
+
+
 def test_names_from_data_never_become_elements(browser, sections, tmp_path):
     page_path = write_page(fake_results.hostile(tmp_path), sections, tmp_path)
     with opened(browser, page_path) as watched:
@@ -335,7 +437,8 @@ def test_the_single_file_keeps_its_budget_and_says_what_it_lacks(browser, whole,
     target = tmp_path / "report.html"
     full = write_single(results, sections, path.parent, target, 10_000_000)
     size = target.stat().st_size
-    for budget in (size - 30_000, size * 3 // 4, size * 2 // 3):
+    bare = write_page(results, sections, tmp_path / "bare").stat().st_size + 200_000
+    for budget in [size - 30_000, *range(bare, size, (size - bare) // 5)]:
         held, there = write_single(results, sections, path.parent, target, budget)
         assert target.stat().st_size <= budget
         assert held <= full[0]
@@ -343,6 +446,8 @@ def test_the_single_file_keeps_its_budget_and_says_what_it_lacks(browser, whole,
             words = watched.page.locator("main").inner_text()
             assert held == there or f"holds {held:,} of {there:,} pictures" in words
             assert watched.wrong == []
+    with pytest.raises(AuditError, match=r"the page alone takes 0\.\d\d MB, more than the 0\.05 MB given"):
+        write_single(results, sections, path.parent, target, 50_000)
 
 
 def test_print_leaves_the_controls_out(browser, whole):
@@ -364,6 +469,11 @@ def test_many_images_are_few_elements(browser, sections, tmp_path):
         page = watched.page
         assert page.locator("#explorer-count").inner_text().startswith("20,000 of 20,000")
         assert page.locator("#explorer-rows tr").count() < 80
+        page.eval_on_selector("#explorer-table", "e => { e.scrollTop = e.scrollHeight; }")
+        page.wait_for_timeout(200)
+        page.fill("#explorer-q", "img_77_")
+        assert shown(page) == ["img_77_000", "img_77_001"]  # from the top, wherever one was
+        page.fill("#explorer-q", "")
         page.eval_on_selector("#explorer-table", "e => { e.scrollTop = e.scrollHeight; }")
         page.wait_for_timeout(200)
         assert shown(page)[-1] == results.findings[0].observed.images["id"].iloc[-1]

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,16 @@ def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
         writer.writerows({"name": "demo", "run_id": "x", **p} for p in plain)
     assert read_reviews(tmp_path / "r.csv") == read_reviews(exported(tmp_path / "r.json", [FINDING, IMAGE]))
     assert read_reviews(tmp_path / "r.csv") == ("demo", [FINDING, IMAGE])
+
+
+def test_a_note_may_hold_any_line_end(tmp_path: Path) -> None:
+    note = "one\u2028two\x0bthree\nfour\r\nfive"
+    plain = IMAGE.plain() | {"note": note}
+    with (tmp_path / "r.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(plain))
+        writer.writeheader()
+        writer.writerow(plain)
+    assert read_reviews(tmp_path / "r.csv")[1][0].note == note
 
 
 def test_the_apostrophe_before_a_formula_is_taken_off(tmp_path: Path) -> None:
@@ -104,7 +114,7 @@ def test_applied_reviews_reach_the_next_run(tmp_path: Path) -> None:
     told = ApplyReviews(file=str(file), folder=str(tmp_path), name=None, days=30)()
     assert "1 false alarm, 1 data error" in told[0]
     finding, image = kept(tmp_path / "demo")
-    assert finding.expires == (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
+    assert finding.expires == "2026-12-01"  # from its own day on, so that applying it again does not prolong it
     assert image.expires == IMAGE.expires
     results = with_reviews(fake_results.empty(), tmp_path / "demo")
     assert [r["class"] for r in results.reviews] == ["star", ""]

@@ -84,3 +84,13 @@ def test_what_is_no_complete_run_is_said_so(results: Results, tmp_path: Path) ->
     (tmp_path / FOLDER / "0-images.parquet").write_bytes(b"PAR1 no longer")
     with pytest.raises(AuditError, match="is damaged"):
         stored(tmp_path)
+
+
+def test_a_damaged_archive_is_said_so(results: Results, tmp_path: Path) -> None:
+    store(results, tmp_path)
+    path = tmp_path / FOLDER / "0-outside_maps.npz"
+    whole = path.read_bytes()
+    for broken in (whole[: len(whole) // 2], b"", b"x" * len(whole)):
+        path.write_bytes(broken)
+        with pytest.raises(AuditError, match="is damaged"):
+            stored(tmp_path)

@@ -95,7 +95,8 @@ def _tests(deciding: list[Evidence]) -> list[dict[str, Any]]:
     rows = []
     for e in deciding:
         gate = detail(e, "gate")
-        label = f"{words(e.signal)}: {e.estimate:.2f}, interval {e.low:.2f} to {e.high:.2f}, gate {gate:.2f}"
+        asked = "" if math.isnan(gate) else f", gate {gate:.2f}"
+        label = f"{words(e.signal)}: {e.estimate:.2f}, interval {e.low:.2f} to {e.high:.2f}{asked}"
         bar = charts.interval_bar(e.estimate, e.low, e.high, domain=domain, gate=gate, label=label)
         rows.append({"evidence": e, "gate": gate, "margin": e.estimate - gate, "bar": bar, "q": detail(e, "q")})
     return rows

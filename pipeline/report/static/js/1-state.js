@@ -50,7 +50,7 @@
     if (state.q && !lowered[i].includes(state.q.toLowerCase())) return false;
     if (state.c && name(images.class[i]) !== state.c) return false;
     if (state.right && right(i) !== (state.right === "yes")) return false;
-    if (state.rests && rests(i) !== (state.rests === "yes")) return false;
+    if (state.rests && (without(i) < 0 || rests(i) !== (state.rests === "yes"))) return false;
     if (state.pic && !picture(i)) return false;
     if (state.rv && (app.decision("image", images.id[i]) || "unreviewed") !== state.rv) return false;
     if (state.lo !== "" || state.hi !== "") {
@@ -101,6 +101,8 @@
       if (!(key in empty)) continue;
       try { state[key] = decodeURIComponent(value || ""); } catch { /* not an address of ours */ }
     }
+    if (!data.models[state.model]) state.model = empty.model;
+    if (!["table", "gallery"].includes(state.view)) state.view = empty.view;
   }
 
   // `push` makes a step that the browser's back button undoes.

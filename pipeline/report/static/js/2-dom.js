@@ -14,6 +14,16 @@
     return element;
   };
 
+  // Drawing anew what has the focus must not lose it: `data-focus` says what is the same thing.
+  app.redrawn = function (box, draw) {
+    const active = document.activeElement;
+    const held = active && box.contains(active) ? active.dataset.focus : undefined;
+    draw();
+    if (held === undefined) return;
+    const again = box.querySelector('[data-focus="' + CSS.escape(held) + '"]');
+    if (again) again.focus({ preventScroll: true });
+  };
+
   // In a single file the pictures lie in the page itself.
   app.source = (path) => (window.AUDIT.files || {})[path] || "./" + path.split("/").map(encodeURIComponent).join("/");
 
@@ -37,15 +47,17 @@
     return svg;
   };
 
-  // Pieces of data come as scripts, because a page opened from disk may read nothing else.
+  // Pieces of data come as scripts, because a page opened from disk may read nothing else. null: not to be had.
   const asked = new Map();
   app.piece = function (model, piece) {
     const key = model + "-" + piece;
     if (!asked.has(key)) {
       asked.set(key, new Promise((done) => {
+        if (!app.data.pieces[model].includes(piece)) return done({ names: [], rows: {} });
         if (app.data.trials[model][piece]) return done(app.data.trials[model][piece]);
+        if (app.data.files) return done(null); // a single file has neighbours no more
         const element = app.make("script", { src: "data/trials-" + key + ".js" });
-        element.onload = () => done(app.data.trials[model][piece]);
+        element.onload = () => done(app.data.trials[model][piece] || null);
         element.onerror = () => done(null);
         document.head.append(element);
       }));

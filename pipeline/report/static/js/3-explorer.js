@@ -1,7 +1,7 @@
 // The image explorer: a table and a gallery over the same rows, drawn only where they are in view.
 (function (app) {
   "use strict";
-  if (!app.data || !document.getElementById("explorer")) return;
+  if (!app.data || !app.data.models.length || !document.getElementById("explorer")) return;
   const { make, state } = app;
   const root = document.getElementById("explorer");
   const part = (id) => document.getElementById("explorer-" + id);
@@ -18,7 +18,6 @@
     part("c").append(...classes.map((c) => option(c, c)));
     part("model").append(...app.data.models.map((m, i) => option(String(i), m.name)));
     part("model").closest("label").hidden = app.data.models.length < 2;
-    methods();
     part("sort").append(...app.columns.map((c) => option(c.key, c.label)));
   }
 
@@ -29,6 +28,7 @@
 
   // The controls show the state; they never hold it.
   function show() {
+    methods();
     for (const key of ["q", "c", "right", "rests", "rv", "lo", "hi", "model"]) {
       if (part(key).value !== state[key]) part(key).value = state[key];
     }
@@ -57,9 +57,9 @@
       const next = mine && !state.sort.startsWith("-") ? "-" + c.key : c.key;
       const arrow = mine ? (state.sort.startsWith("-") ? " ↓" : " ↑") : "";
       return make("th", { scope: "col", "aria-sort": order, class: c.number ? "num" : c.wide ? "wide" : null },
-        make("button", { type: "button", onclick: () => app.set({ sort: next }) }, c.label + arrow));
+        make("button", { type: "button", "data-focus": c.key, onclick: () => app.set({ sort: next }) }, c.label + arrow));
     });
-    part("head").replaceChildren(make("tr", { "aria-rowindex": "1" }, ...cells));
+    app.redrawn(part("head"), () => part("head").replaceChildren(make("tr", { "aria-rowindex": "1" }, ...cells)));
   }
 
   function draw() {
@@ -68,10 +68,12 @@
 
   function drawTable() {
     const box = part("table");
-    const first = Math.max(0, Math.floor(box.scrollTop / HEIGHT) - BEYOND);
+    const top = Math.min(Math.floor(box.scrollTop / HEIGHT), rows.length - Math.floor(box.clientHeight / HEIGHT));
+    const first = Math.max(0, top - BEYOND);
     const last = Math.min(rows.length, Math.ceil((box.scrollTop + box.clientHeight) / HEIGHT) + BEYOND);
     const space = (count) => count > 0 && make("tr", { "aria-hidden": "true", class: "space" }, make("td", { colspan: app.columns.length, style: "height:" + count * HEIGHT + "px" }));
-    part("rows").replaceChildren(...[space(first), ...rows.slice(first, last).map((i, at) => line(i, first + at)), space(rows.length - last)].filter(Boolean));
+    const drawn = [space(first), ...rows.slice(first, last).map((i, at) => line(i, first + at)), space(rows.length - last)].filter(Boolean);
+    app.redrawn(part("rows"), () => part("rows").replaceChildren(...drawn));
     part("grid").setAttribute("aria-rowcount", String(rows.length + 1));
   }
 
@@ -85,7 +87,7 @@
 
   function opener(i) {
     const thumb = app.picture(i);
-    return make("button", { type: "button", class: "opener", onclick: () => app.open(i) },
+    return make("button", { type: "button", class: "opener", "data-focus": String(i), onclick: () => app.open(i) },
       thumb ? app.picture_of(i, "") : make("span", { class: "no-picture" }), make("bdi", {}, app.images.id[i]));
   }
 
@@ -96,13 +98,14 @@
     const across = Math.max(1, Math.floor((box.clientWidth - 12) / 172));
     const tall = 236;
     const lines = Math.ceil(rows.length / across);
-    const first = Math.max(0, Math.floor(box.scrollTop / tall) - 2);
+    const top = Math.min(Math.floor(box.scrollTop / tall), lines - Math.floor(box.clientHeight / tall));
+    const first = Math.max(0, top - 2);
     const last = Math.min(lines, Math.ceil((box.scrollTop + box.clientHeight) / tall) + 2);
     const list = part("cards");
     list.style.paddingTop = first * tall + "px";
     list.style.paddingBottom = (lines - last) * tall + "px";
     list.style.gridTemplateColumns = "repeat(" + across + ", minmax(0, 1fr))";
-    list.replaceChildren(...rows.slice(first * across, last * across).map(card));
+    app.redrawn(list, () => list.replaceChildren(...rows.slice(first * across, last * across).map(card)));
   }
 
   function card(i) {
@@ -115,21 +118,32 @@
     if (heat) stack.append(make("img", { src: app.source(heat), alt: "", class: "heat", loading: "lazy", decoding: "async" }));
     stack.append(app.boxes(app.images.boxes[i] || [], app.model().frame));
     const decision = app.decision("image", app.images.id[i]);
-    return make("li", {}, make("button", { type: "button", class: "card", onclick: () => app.open(i) }, stack,
+    return make("li", {}, make("button", { type: "button", class: "card", "data-focus": String(i), onclick: () => app.open(i) }, stack,
       make("bdi", { class: "card-id" }, app.images.id[i]),
       make("span", { class: app.right(i) ? "said" : "said marked" }, "says " + app.name(app.model().said[i])),
       make("span", { class: "muted" }, app.format(inside, i) + " inside" + (app.rests(i) ? ", same without object" : "") + (decision ? " · " + decision : ""))));
   }
 
+  let asked = "";
   function refresh() {
     rows = app.rows();
     app.shown = rows;
+    // Another question is answered from its first row on.
+    const now = JSON.stringify(["q", "c", "right", "rests", "pic", "rv", "lo", "hi", "sort", "model", "m"].map((k) => state[k]));
+    if (now !== asked) for (const view of ["table", "gallery"]) part(view).scrollTop = 0;
+    asked = now;
     show();
   }
 
+  // Where the focus goes when an image is closed.
+  app.focus = function (i) {
+    const box = part(state.view);
+    (box.querySelector('[data-focus="' + i + '"]') || box).focus({ preventScroll: true });
+  };
+
   for (const key of ["q", "lo", "hi"]) part(key).addEventListener("input", (e) => app.set({ [key]: e.target.value }));
   for (const key of ["c", "right", "rests", "rv", "m"]) part(key).addEventListener("change", (e) => app.set({ [key]: e.target.value }));
-  part("model").addEventListener("change", (e) => { app.set({ model: e.target.value }); methods(); refresh(); });
+  part("model").addEventListener("change", (e) => app.set({ model: e.target.value }));
   part("sort").addEventListener("change", (e) => app.set({ sort: e.target.value }));
   part("down").addEventListener("click", () => state.sort && app.set({ sort: state.sort.startsWith("-") ? state.sort.slice(1) : "-" + state.sort }));
   part("pic").addEventListener("click", () => app.set({ pic: state.pic ? "" : "1" }));

@@ -20,6 +20,8 @@
       own = new Map((kept.reviews || []).filter(valid).map((r) => [key(r), r]));
       reviewer = String(kept.reviewer || "");
     } catch { own = new Map(); }
+    // What has been applied since counts.
+    for (const [k, r] of own) if (before.has(k) && (before.get(k).time || "") >= (r.time || "")) own.delete(k);
   }
   function keep() {
     try { localStorage.setItem(STORE, JSON.stringify({ reviewer, reviews: [...own.values()] })); } catch { say("This browser keeps nothing for pages from disk: export before you close the page."); }
@@ -76,10 +78,10 @@
     if (i >= 0 && DECISIONS[at]) decide({ kind: "image", image: app.images.id[i], class: app.name(app.images.class[i]) }, { decision: DECISIONS[at] });
   };
 
-  function all() {
-    const merged = new Map([...before, ...own]);
-    return [...merged.values()].filter((r) => r.decision !== "unreviewed" || r.note);
-  }
+  const said = (r) => r.decision !== "unreviewed" || r.note;
+  const all = () => [...new Map([...before, ...own]).values()].filter(said);
+  // An export also holds what was taken back, so that it is taken back where it was applied.
+  const exported = () => [...new Map([...before, ...own]).entries()].filter(([k, r]) => said(r) || before.has(k)).map(([, r]) => r);
 
   const box = (id) => document.getElementById("review-" + id);
   function say(text) { if (box("said")) box("said").textContent = text; }
@@ -89,29 +91,31 @@
     for (const mark of document.querySelectorAll("[data-decided]")) mark.textContent = app.decision("finding", mark.dataset.decided) ? "reviewed: " + app.decision("finding", mark.dataset.decided) : "";
     if (!box("counts")) return;
     const reviews = all();
-    const findings = document.querySelectorAll("[data-review]").length;
-    const count = (kind, d) => reviews.filter((r) => r.kind === kind && r.decision === d && !lapsed(r)).length;
-    const decided = (kind) => reviews.filter((r) => r.kind === kind && r.decision !== "unreviewed" && !lapsed(r)).length;
-    box("counts").replaceChildren(...DECISIONS.map((d) => make("tr", {}, make("th", { scope: "row" }, d),
-      make("td", { class: "num" }, String(d === "unreviewed" ? Math.max(0, findings - decided("finding")) : count("finding", d))),
-      make("td", { class: "num" }, String(d === "unreviewed" ? app.n - decided("image") : count("image", d))))));
+    const cards = new Set([...document.querySelectorAll("[data-decided]")].map((mark) => mark.dataset.decided));
+    const here = (r) => (r.kind === "image" ? app.row.has(r.image) : cards.has(r.fingerprint));
+    const count = (kind, wanted) => reviews.filter((r) => r.kind === kind && here(r) && !lapsed(r) && wanted(r.decision)).length;
+    const open = { finding: cards.size, image: app.n };
+    box("counts").replaceChildren(...DECISIONS.map((d) => make("tr", {}, make("th", { scope: "row" }, d), ...["finding", "image"].map((kind) => make("td", { class: "num" },
+      String(d === "unreviewed" ? open[kind] - count(kind, (x) => x !== d) : count(kind, (x) => x === d)))))));
+    const gone = reviews.filter((r) => !here(r)).length;
+    box("gone").textContent = gone ? gone + " reviews are about findings or images that are not in this run." : "";
     box("notes").replaceChildren(...reviews.sort((a, b) => (a.time < b.time ? 1 : -1)).slice(0, 200).map((r) => make("li", {},
       make("b", {}, r.decision), " ", r.kind === "image" ? make("button", { type: "button", class: "link", onclick: () => app.row.has(r.image) && app.open(app.row.get(r.image)) }, r.image) : make("bdi", {}, r.class + " (" + r.model + ", " + r.state + ")"),
       r.note ? ": " : "", make("span", {}, r.note || ""), make("span", { class: "muted" }, " " + [r.reviewer, (r.time || "").slice(0, 10), r.expires && "until " + r.expires + (lapsed(r) ? " (lapsed)" : "")].filter(Boolean).join(", ")))));
     box("undo").disabled = !undone.length;
-    if (app.refresh && app.state.rv) app.refresh();
+    if (app.refresh) app.refresh();
   }
 
   function save(text, type, ending) {
     const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: "reviews-" + data.run.id + "." + ending });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    say(all().length + " reviews written to " + link.download + ". Apply them with: shortcut-audit review apply " + link.download);
+    say(exported().length + " reviews written to " + link.download + ". Apply them with: shortcut-audit review apply " + link.download);
   }
-  const asJson = () => JSON.stringify({ schema_version: 1, name: data.run.name, run_id: data.run.id, reviews: all() }, null, 1);
+  const asJson = () => JSON.stringify({ schema_version: 1, name: data.run.name, run_id: data.run.id, reviews: exported() }, null, 1);
   // A spreadsheet would run a cell that begins with one of =+-@ as a formula; the apostrophe is taken off again on import.
   const cell = (v) => { const text = /^[=+\-@\t\r']/.test(v) ? "'" + v : String(v); return /[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text; };
-  const asCsv = () => [["name", "run_id", ...FIELDS].join(","), ...all().map((r) => [data.run.name, data.run.id, ...FIELDS.map((f) => r[f] || "")].map(cell).join(","))].join("\r\n") + "\r\n";
+  const asCsv = () => [["name", "run_id", ...FIELDS].join(","), ...exported().map((r) => [data.run.name, data.run.id, ...FIELDS.map((f) => r[f] || "")].map(cell).join(","))].join("\r\n") + "\r\n";
 
   // A CSV file's rows, as objects by its header.
   function fromCsv(text) {
@@ -127,13 +131,18 @@
     }
     const [head, ...lines] = table;
     if (!head.includes("decision")) return null;
-    return lines.filter((l) => l.length === head.length).map((l) => Object.fromEntries(head.map((h, at) => [h, l[at].replace(/^'/, "")])));
+    return lines.filter((l) => l.length > 1 || l[0] !== "").map((l) => l.length !== head.length ? null : Object.fromEntries(head.map((h, at) => [h, l[at].replace(/^'/, "")])));
   }
 
   function merge(text, file) {
-    let incoming;
-    try { incoming = text.trimStart().startsWith("{") ? JSON.parse(text).reviews : fromCsv(text); } catch { incoming = null; }
+    let incoming, whose;
+    try {
+      const parsed = text.trimStart().startsWith("{") ? JSON.parse(text) : { reviews: fromCsv(text) };
+      incoming = parsed.reviews;
+      whose = parsed.name || (incoming.find(Boolean) || {}).name;
+    } catch { incoming = null; }
     if (!Array.isArray(incoming)) return say(file + " holds no reviews: expected a file that this page exported, JSON or CSV.");
+    if (whose && whose !== data.run.name) return say(file + " reviews the audit " + whose + ", not " + data.run.name + ".");
     let taken = 0, older = 0;
     for (const r of incoming) {
       if (!valid(r)) continue;
@@ -166,5 +175,4 @@
     });
   }
   redraw();
-  if (app.refresh) app.refresh();
 })((window.app = window.app || {}));

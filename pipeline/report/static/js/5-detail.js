@@ -2,17 +2,20 @@
 (function (app) {
   "use strict";
   const dialog = document.getElementById("detail");
-  if (!app.data || !dialog) return;
+  if (!app.data || !app.data.models.length || !dialog) return;
   const { make, state } = app;
   const part = (id) => document.getElementById("detail-" + id);
   const view = { heat: true, boxes: true, mask: false, spot: true, opacity: 85, colours: "heat", zoom: 1 };
   let current = -1;
+  let before = -1; // the image that was closed last
+  let last = 0; // where the current image was among those shown, when it was
 
   app.open = (i) => app.set({ image: app.images.id[i] }, true);
 
   function sync() {
     const i = state.image === "" ? -1 : app.row.has(state.image) ? app.row.get(state.image) : -1;
     if (i < 0) {
+      if (current >= 0) before = current;
       current = -1;
       if (dialog.open) dialog.close();
       return;
@@ -26,7 +29,8 @@
   function step(by) {
     const rows = app.shown && app.shown.length ? app.shown : app.images.id.map((_, i) => i);
     const at = rows.indexOf(current);
-    const next = rows[at < 0 ? 0 : Math.min(Math.max(at + by, 0), rows.length - 1)];
+    // A review may take the image out of the filter: then go on from where it was.
+    const next = rows[Math.min(Math.max(at < 0 ? (by > 0 ? last : last - 1) : at + by, 0), rows.length - 1)];
     if (next !== undefined && next !== current) app.set({ image: app.images.id[next] });
   }
 
@@ -34,10 +38,11 @@
     const i = current, model = app.model(), shown = app.picture(i), method = app.method();
     part("title").textContent = app.images.id[i];
     const at = (app.shown || []).indexOf(i);
+    if (at >= 0) last = at;
     part("place").textContent = at < 0 ? "" : at + 1 + " of " + app.shown.length.toLocaleString("en") + " shown";
-    part("methods").replaceChildren(...model.methods.map((m) => make("button", {
-      type: "button", "aria-pressed": String(m === method), onclick: () => app.set({ m }),
-    }, m.replaceAll("_", " "))));
+    app.redrawn(part("methods"), () => part("methods").replaceChildren(...model.methods.map((m) => make("button", {
+      type: "button", "data-focus": m, "aria-pressed": String(m === method), onclick: () => app.set({ m }),
+    }, m.replaceAll("_", " ")))));
     for (const key of ["heat", "boxes", "mask", "spot"]) part(key).setAttribute("aria-pressed", String(view[key]));
     part("opacity").value = view.opacity;
     part("colours").value = view.colours;
@@ -46,7 +51,7 @@
     part("mask").hidden = !(shown && shown.mask);
     part("spot").hidden = !model.hotspots[app.name(app.images.class[i])];
     numbers(i);
-    if (app.reviewPanel) part("review").replaceChildren(app.reviewPanel("image", { image: app.images.id[i], class: app.name(app.images.class[i]) }));
+    if (fresh && app.reviewPanel) part("review").replaceChildren(app.reviewPanel("image", { image: app.images.id[i], class: app.name(app.images.class[i]) }));
     if (fresh) changes(i);
   }
 
@@ -92,7 +97,11 @@
     part("trials").replaceChildren(make("p", { class: "muted" }, "reading …"));
     app.piece(number, piece).then((found) => {
       if (current !== i) return;
-      const own = (found && found.rows[i]) || [];
+      if (!found) {
+        part("trials").replaceChildren(make("p", { class: "empty" }, app.data.files ? "What was changed in each image is not in this file; it is in the report’s folder." : "data/trials-" + number + "-" + piece + ".js is not beside this page, so what was changed cannot be shown."));
+        return;
+      }
+      const own = found.rows[i] || [];
       part("trials").replaceChildren(own.length ? trials(i, own, found.names) : make("p", { class: "empty" }, "Nothing was changed in this image."));
     });
   }
@@ -128,7 +137,11 @@
   part("next").addEventListener("click", () => step(1));
   part("close").addEventListener("click", () => dialog.close());
   part("link").addEventListener("click", () => { if (navigator.clipboard) navigator.clipboard.writeText(location.href); });
-  dialog.addEventListener("close", () => { if (state.image !== "") app.set({ image: "" }); });
+  dialog.addEventListener("close", () => {
+    const shown = current;
+    if (state.image !== "") app.set({ image: "" });
+    if (app.focus) app.focus(shown < 0 ? before : shown);
+  });
   dialog.addEventListener("click", (e) => { if (e.target === dialog) dialog.close(); });
 
   const keys = { j: () => step(1), k: () => step(-1), ArrowRight: () => step(1), ArrowLeft: () => step(-1), o: () => toggle("heat"), b: () => toggle("boxes"), x: () => toggle("mask"), h: () => toggle("spot"), m: next, "[": () => fade(-10), "]": () => fade(10), z: zoom };
@@ -136,6 +149,7 @@
     if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select")) return;
     const help = document.getElementById("keys");
     if (e.key === "?" && help) { e.preventDefault(); help.open ? help.close() : help.showModal(); return; }
+    if (help && help.open) return;
     if (dialog.open && keys[e.key]) { e.preventDefault(); keys[e.key](); return; }
     if (dialog.open && "12345".includes(e.key) && app.decide) { e.preventDefault(); app.decide(Number(e.key) - 1); return; }
     if (!dialog.open && e.key === "/") { e.preventDefault(); document.getElementById("explorer-q").focus(); }

@@ -186,6 +186,26 @@ def test_no_album_where_none_is_wanted(composed: Compose, tmp_path: Path) -> Non
     assert (bare / "images.csv").read_bytes() == (full / "images.csv").read_bytes()
 
 
+def test_damaged_reviews_are_said_before_the_work(composed: Compose, tmp_path: Path) -> None:
+    root = tmp_path / "reports"
+    (root / "world").mkdir(parents=True)
+    (root / "world" / "reviews.json").write_text("{")
+    with pytest.raises(AuditError, match=r"reviews.json is not JSON"):
+        carry_out(composed(*options(tmp_path / "absent.csv", "ObjectReader")), root)
+
+
+def test_an_audit_outlives_a_mail_copy_that_has_no_room(composed: Compose, tmp_path: Path) -> None:
+    manifest = write_world(tmp_path / "world", 8)
+    config = composed(
+        *options(manifest, "ObjectReader"), "methods=[]", "report.single_file=true", "report.budget_mb=0.01"
+    )
+    _, folder = carry_out(config, tmp_path / "reports")
+    assert (folder / "summary.json").is_file()
+    assert (folder / "report" / "index.html").is_file()
+    assert not (folder / "report.html").exists()
+    assert "`report.budget_mb`: the page alone takes" in (folder / "audit.log").read_text()
+
+
 def test_nothing_to_audit_ends_with_the_first_reasons(composed: Compose, tmp_path: Path) -> None:
     manifest = write_world(tmp_path / "world", 1)
     for path in (tmp_path / "world").glob("*.png"):

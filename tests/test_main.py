@@ -31,7 +31,7 @@ def test_an_audit_exits_0_and_ends_with_verdict_and_report(
     assert run(monkeypatch, *options(manifest, "CornerReader"), "methods=[saliency]") == 0
     out = capfd.readouterr().out
     assert "model: SHORTCUT" in out
-    assert "160 images = 160 audited + 0 skipped + 0 failed" in out
+    assert "160 images = 160 audited + 0 skipped + 0 failed" in out, out[-900:]
     report = Path(out.strip().splitlines()[-1].removeprefix("report: "))
     assert report.is_file()
     assert report.is_relative_to(tmp_path / "reports" / "world")
@@ -235,6 +235,13 @@ def test_files_stand_at_their_places_whatever_their_names(monkeypatch: pytest.Mo
     assert parsed == {"runs": names, "folder": "x", "open": True}
     assert overrides(VERBS["bench"], ["a=b", "--open"]) == ["a=b", "--open"]
     assert overrides(VERBS["audit"], ["--open"]) == ["report.open=true"]
+    assert overrides(VERBS["report"], ["a=b", "--config-dir", "e"]) == ["folder='a=b'", "--config-dir", "e"]
+    assert overrides(VERBS["report"], ["e", "~sections.trend", "x=" + "y" * 300])[1:] == [
+        "~sections.trend",
+        "x=" + "y" * 300,
+    ]
+    with pytest.raises(SystemExit):
+        overrides(VERBS["report"], ["one", "two"])
 
 
 def test_a_page_opens_only_where_there_is_a_desktop(

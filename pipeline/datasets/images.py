@@ -17,6 +17,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # photographs on
 MAX_PIXELS = 200_000_000
 WHITE = (255, 255, 255)
 
+# Once, before threads decode: those that load Pillow's drivers at the same time find some of them missing.
+Image.init()
+
 _ORIENTATION = 0x0112
 _MAKE_AND_MODEL = (271, 272)  # EXIF tags
 _TURNS = {
@@ -103,7 +106,6 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
 
 def _open(stream: BinaryIO, path: Path) -> Image.Image:
     """What Image.open does, without its bomb check: that one warns below our own limit and reads a global."""
-    Image.init()
     prefix = stream.read(16)
     for name in FORMATS:
         factory, accepts = Image.OPEN[name]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -188,3 +190,12 @@ def test_images_below_the_cap_but_above_pillows_own_do_not_warn(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert images.decode(tmp_path / "a.png").image.size == (64, 48)
     assert refused(tmp_path / "a.png", max_pixels=64 * 48 - 1).reason == "image_too_large"
+
+
+def test_every_decoder_is_there_before_the_first_thread_asks() -> None:
+    code = (
+        "import pipeline.datasets.images as images\n"
+        "from PIL import Image\n"
+        "assert set(images.FORMATS) <= set(Image.OPEN), sorted(Image.OPEN)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pipeline.report.page import write_page
-from pipeline.report.single import NOTHING, RESERVE, write_single
+from pipeline.report.single import NOTHING, RESERVE, _Room, write_single
 from pipeline.types import AuditError
 from tests.contracts.test_sections import CONF, build
 
@@ -42,6 +42,16 @@ def test_every_budget_is_kept(realistic, report_folder, sections, tmp_path):
         fits.append(held)
     assert fits == sorted(fits)
     assert fits[0] < fits[-1] == there
+
+
+def test_what_was_reckoned_too_small_is_mended(realistic, report_folder, sections, tmp_path, monkeypatch):
+    target = tmp_path / "report.html"
+    write_single(realistic, sections, report_folder, target, 10_000_000)
+    budget = target.stat().st_size - 50_000
+    take = _Room.take
+    monkeypatch.setattr(_Room, "take", lambda room, size: take(room, size // 2))
+    write_single(realistic, sections, report_folder, target, budget)
+    assert target.stat().st_size <= budget
 
 
 def test_a_missing_picture_leaves_its_words(realistic, report_folder, sections, tmp_path):

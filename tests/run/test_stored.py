@@ -53,6 +53,8 @@ def test_results_come_back_as_they_were(results: Results, tmp_path: Path) -> Non
     first = back.findings[0].observed.images
     assert isinstance(first.loc[1, "companions"], tuple)
     assert first.loc[1, "peak"] is None
+    assert first.loc[2, "peak"] == (0.0, 0.0, 8.0, 8.0)
+    assert all(type(v) is tuple for v in [first.loc[2, "frame"], first.loc[2, "boxes"][0], first.loc[1, "hotspots"][0]])
     assert first.loc[2, "small_map"].dtype == np.float16
 
 

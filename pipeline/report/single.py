@@ -41,7 +41,7 @@ def write_single(
     own = scripted(sections)
     page = page_html(results, sections, ["data/images.js", "app.js"] if own else [])
     page = page.replace('<link rel="stylesheet" href="app.css">', f"<style>\n{style()}</style>")
-    page = page.replace('href="../../', 'href="../')  # to other runs' reports: this file lies a folder higher
+    page = from_above(page)
     bare = _size(page) + (len(application()) if own else 0) + page.count('src="./') * len(NOTHING)
     reserve = RESERVE
     while True:
@@ -64,6 +64,11 @@ def write_single(
     with atomic(target) as part:
         part.write_bytes(html.encode("utf-8", errors="backslashreplace"))
     return len(held), len(wanted)
+
+
+def from_above(page: str) -> str:
+    """The page's links to other runs' reports as they read in the run's folder, which lies a folder higher."""
+    return re.sub(r'href="(\./)?\.\./\.\./', 'href="../', page)
 
 
 def _size(html: str) -> int:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from pipeline.core.allocator import keep_freed_memory
-from pipeline.methods.engine import Engine, reached
+from pipeline.methods.engine import Engine, Setting, reached
 from pipeline.methods.gradients import InputXGradient, IntegratedGradients, Saliency
 from pipeline.methods.layers import GradCam
 from pipeline.methods.one_pass import one_pass
@@ -89,7 +89,7 @@ def occlusion(name: str, model: Classifier, images: Tensor, window: int, stride:
         target = model(images).argmax(dim=1)
     numbers = torch.linspace(0, len(windows) - 1, min(most, len(windows))).long().unique()
     pairs = torch.cartesian_prod(torch.arange(len(images)), numbers).to(device)
-    engine = Engine.of("incremental", model, windows, BASELINE, images, "float32")
+    engine = Engine.of(model, Setting(engine="incremental", windows=windows, baseline=BASELINE), images)
     plan = engine.incremental
 
     @torch.inference_mode()

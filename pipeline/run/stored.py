@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.run.folder import atomic
+from pipeline.run.tables import json_ready
 from pipeline.types import AuditError, Evidence, Findings, Observed, Results, Verdict
 
 STORED_VERSION = 1
@@ -51,7 +52,7 @@ def store(results: Results, folder: Path) -> None:
     plain = {f.name: getattr(results, f.name) for f in fields(results) if f.name not in left}
     content = {"stored_version": STORED_VERSION} | plain | {"findings": [_plain(f) for f in results.findings]}
     with atomic(own / "findings.json") as part:
-        part.write_text(json.dumps(_without_nan(content), ensure_ascii=False, indent=1), encoding="utf-8")
+        part.write_text(json.dumps(json_ready(content), ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def stored(folder: Path) -> Results:
@@ -158,16 +159,3 @@ def _listed(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be stored")
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: undefined becomes null, and NaN again when it is read."""
-    if isinstance(value, Mapping):
-        return {str(k): _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
-    if isinstance(value, np.generic):
-        return _without_nan(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

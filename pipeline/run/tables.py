@@ -92,7 +92,7 @@ def _evidence_row(model: str, e: Evidence) -> dict[str, object]:
     row: dict[str, object] = {"model": model, "signal": e.signal, "class": e.class_name}
     row |= {"estimate": e.estimate, "low": e.low, "high": e.high, "unit": e.unit, "p_value": e.p_value}
     row |= {"n": e.n, "n_others": e.n_others, "detectable": e.detectable, "decides": e.decides, "version": e.version}
-    return row | {"details": json.dumps(_clean(dict(e.details)), sort_keys=True)}
+    return row | {"details": json.dumps(json_ready(dict(e.details)), sort_keys=True)}
 
 
 def write_tables(results: Results, classes: pd.DataFrame, folder: Path) -> None:
@@ -199,17 +199,17 @@ def _class(verdict: Verdict) -> dict[str, object]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(_clean(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(json_ready(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _clean(value: object) -> object:
+def json_ready(value: object) -> object:
     """JSON has no NaN: undefined becomes null. numpy scalars become Python's."""
     if isinstance(value, Mapping):
-        return {str(k): _clean(v) for k, v in value.items()}
+        return {str(k): json_ready(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(v) for v in value]
+        return [json_ready(v) for v in value]
     if isinstance(value, np.generic):
-        return _clean(value.item())
+        return json_ready(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -14,6 +14,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 
 from pipeline.core import boxes as core_boxes
+from pipeline.core.tracing import calling
 from pipeline.datasets import masks
 from pipeline.datasets.annotations import ANYWHERE, UnusableError
 from pipeline.datasets.images import Picture, turned
@@ -175,7 +176,8 @@ def _through(
     )
     pictures = [group.mask for group in (own, rest) if group.mask is not None]
     try:
-        pixels, framed_boxes, *covers = transform(image, boxes, *pictures)
+        with calling():
+            pixels, framed_boxes, *covers = transform(image, boxes, *pictures)
         layers = iter([TF.pil_to_tensor(c) if isinstance(c, Image.Image) else c for c in (pixels, *covers)])
     except Exception as error:  # the model's own code, on a picture that may be too odd for it
         message = (

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from pipeline.core.tracing import traced
 from pipeline.methods.geometry import Axis, Cut, Rect
 from pipeline.methods.out_of_place import pure
 from pipeline.methods.patches import Chunk, Patch, Stored, UnsuitedError
@@ -141,7 +142,7 @@ class _Keeping(fx.Interpreter):
 
 def _traced(network: nn.Module) -> fx.Graph:
     try:
-        graph = fx.Tracer().trace(network)
+        graph = traced(network)
     except Exception as error:  # whatever fx raises: control flow on data, custom autograd
         raise UnsuitedError(f"torch.fx cannot follow it ({type(error).__name__})") from error
     placeholders = [node for node in graph.nodes if node.op == "placeholder" and not node.args]

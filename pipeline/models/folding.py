@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from pipeline.core.tracing import traced
+
 AGREEMENT = 1e-3  # largest difference of the logits, relative to their spread, before the copy is thrown away
 
 
@@ -22,7 +24,7 @@ def folded(network: nn.Module, example: Tensor) -> nn.Module:
     """
     plain = copy.deepcopy(network)
     try:
-        graph = fx.symbolic_trace(network).graph
+        graph = traced(network)
     except Exception:  # data-dependent control flow and the like: whatever fx raises, the network stays as it is
         return plain
     changed = copy.deepcopy(network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -168,6 +169,11 @@ def test_a_report_is_rendered_again_without_the_model(
     assert listed["report/index.html"] == page.stat().st_size
     assert run(monkeypatch, "report", "reports/world/latest", "sections=[verdict,classes]") == 0
     assert 'id="findings"' not in (folders[1] / "report" / "index.html").read_text()
+    assert run(monkeypatch, "report", str(first), "report.single_file=true", "report.budget_mb=0.01") == 1
+    assert "`report.budget_mb`: the page alone takes" in capfd.readouterr().err
+    summary = json.loads((first / "summary.json").read_text())
+    hashes = {a["path"]: a["sha256"] for a in summary["artefacts"]}
+    assert hashes["report/index.html"] == hashlib.sha256(page.read_bytes()).hexdigest()
 
 
 def test_reviews_are_applied_and_shown_by_the_next_report(

@@ -18,13 +18,11 @@ SHARD = 500  # images whose trials lie in one file
 SCORES = ("inside_share", "lift")  # per method, beside the facts
 
 
-def write_data(results: Results, folder: Path) -> list[str]:
+def write_data(results: Results, folder: Path) -> None:
     """Writes `data/` beside the page as classic scripts, the only neighbours that a page opened from disk may read.
 
-    `data/images.js` holds the columns; `data/trials-<model>-<piece>.js` what was changed in SHARD images each.
-
-    Returns:
-        The paths, relative to `folder`, that the page has to load at once.
+    `data/images.js` holds the columns, which the page loads at once; `data/trials-<model>-<piece>.js` what was changed
+    in SHARD images each, which it loads when one of them is opened.
     """
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
@@ -33,11 +31,10 @@ def write_data(results: Results, folder: Path) -> list[str]:
             part.write_text(f"AUDIT.trials[{model}][{piece}] = {script(rows)};\n", encoding="utf-8")
     with atomic(data / "images.js") as part:
         part.write_text(f"window.AUDIT = {script(columns(results))};\n", encoding="utf-8")
-    return ["data/images.js"]
 
 
 def script(value: object) -> str:
-    """A value as JavaScript that no reader of HTML can take for markup; undefined numbers become null."""
+    """A value as JavaScript that no reader of HTML can take for markup. Raises ValueError for NaN (see `rounded`)."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
@@ -49,8 +46,7 @@ def columns(results: Results) -> dict[str, Any]:
     are. Another model's facts about images that the first has not are left out.
     """
     names = _Names()
-    images = results.findings[0].observed.images if results.findings else pd.DataFrame()
-    row = {str(name): i for i, name in enumerate(images["id"])} if len(images) else {}
+    images, row = _first(results)
     content = {
         "run": {"name": results.name, "id": results.run_id},
         "images": _images(images, names),
@@ -69,8 +65,7 @@ def trial_pieces(results: Results) -> Iterator[tuple[int, int, dict[str, Any]]]:
     A trial is [intervention, arm, donor's row or -1, said, before, after]; the last two are probabilities of the
     image's own class.
     """
-    images = results.findings[0].observed.images if results.findings else pd.DataFrame()
-    row = {str(name): i for i, name in enumerate(images["id"])} if len(images) else {}
+    _, row = _first(results)
     for m, found in enumerate(results.findings):
         trials = found.observed.trials
         rows = _rows(trials, row)
@@ -81,6 +76,12 @@ def trial_pieces(results: Results) -> Iterator[tuple[int, int, dict[str, Any]]]:
         for piece in np.unique(rows // SHARD):
             here = np.flatnonzero(rows // SHARD == piece)
             yield m, int(piece), _piece(trials.iloc[here], rows[here], donors[here])
+
+
+def _first(results: Results) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The first model's images, whose order all others follow, and id -> row."""
+    images = results.findings[0].observed.images if results.findings else pd.DataFrame()
+    return images, {str(name): i for i, name in enumerate(images["id"])} if len(images) else {}
 
 
 def _rows(trials: pd.DataFrame, row: Mapping[str, int]) -> np.ndarray:

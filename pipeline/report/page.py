@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,8 @@ from pipeline.report.reading import model_verdict
 from pipeline.report.render import render
 from pipeline.run.folder import atomic
 from pipeline.types import Results, Section, Verdict
+
+SCRIPTS = ("data/images.js", "app.js")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +34,12 @@ def write_page(results: Results, sections: Mapping[str, Section], folder: Path) 
     Sections come in the order of the mapping; its keys are their anchors. Returns the page's path.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    scripts = [*write_data(results, folder), "app.js"] if scripted(sections) else []
-    texts = {"app.css": style(), **({"app.js": application()} if scripts else {})}
-    for name, text in (texts | {"index.html": page_html(results, sections, scripts)}).items():
+    texts = {"app.css": style()}
+    if scripted(sections):
+        write_data(results, folder)
+        texts["app.js"] = application()
+    texts["index.html"] = page_html(results, sections)
+    for name, text in texts.items():
         with atomic(folder / name) as part:
             # File names that are not valid unicode arrive as lone surrogates, which UTF-8 cannot hold.
             part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
@@ -46,15 +51,14 @@ def scripted(sections: Iterable[str]) -> bool:
     return bool({"images", "review"} & set(sections))
 
 
-def page_html(results: Results, sections: Mapping[str, Section], scripts: Sequence[str]) -> str:
-    """The page; `scripts` are paths beside it, loaded in order once it is there."""
+def page_html(results: Results, sections: Mapping[str, Section]) -> str:
+    """The page; its scripts lie beside it and are loaded in order once it is there."""
     # A section's HTML is escaped by its own template, so it is markup here.
     parts = [Part(name=n, title=s.title, body=Markup(s(results))) for n, s in sections.items()]
     nothing = Verdict(scope="model", state="INCONCLUSIVE", reason="Nothing was audited.")
     verdict = model_verdict(results.findings[0]) if results.findings else nothing
-    return render(
-        "page.html", results=results, parts=parts, verdict=verdict, colours=colour_filters(), scripts=list(scripts)
-    )
+    scripts = SCRIPTS if scripted(sections) else ()
+    return render("page.html", results=results, parts=parts, verdict=verdict, colours=colour_filters(), scripts=scripts)
 
 
 def style() -> str:

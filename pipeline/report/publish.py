@@ -58,9 +58,11 @@ class RenderAgain:
         """Returns the page's path.
 
         Raises:
-            AuditError: `folder` is not a complete run's folder.
+            AuditError: `folder` is not a complete run's folder, or the single file has no room.
         """
         folder = Path(self.folder).resolve()
-        page = write_report(stored(folder), self.sections, self.report, folder, beside=folder.parent)
-        renew_artefacts(folder)
-        return page
+        results = stored(folder)
+        try:
+            return write_report(results, self.sections, self.report, folder, beside=folder.parent)
+        finally:  # the page is written anew even where the single file has no room
+            renew_artefacts(folder)

@@ -39,8 +39,7 @@ def write_single(
         AuditError: the page alone, without a picture, is larger than the budget.
     """
     own = scripted(sections)
-    page = page_html(results, sections, ["data/images.js", "app.js"] if own else [])
-    page = page.replace('<link rel="stylesheet" href="app.css">', f"<style>\n{style()}</style>")
+    page = page_html(results, sections).replace('<link rel="stylesheet" href="app.css">', f"<style>\n{style()}</style>")
     page = from_above(page)
     bare = _size(page) + (len(application()) if own else 0) + page.count('src="./') * len(NOTHING)
     reserve = RESERVE

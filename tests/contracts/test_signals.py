@@ -13,7 +13,9 @@ import yaml
 
 from pipeline.methods.gradients import InputXGradient, Saliency
 from pipeline.metrics.localisation import InsideShare
+from pipeline.run.stored import store, stored
 from pipeline.types import Evidence, Observed, Signal
+from tests.report import fake_results
 from tests.studies import whole_study
 from tests.test_judge import judge
 from tests.worlds import CLASSES, CornerReader
@@ -136,3 +138,11 @@ def test_tables_are_left_as_they_were(signal_file: Path, seen: Observed) -> None
 
 def test_the_generator_decides_everything(signal_file: Path, seen: Observed) -> None:
     assert repr(weighed(signal_file, seen)) == repr(weighed(signal_file, seen))
+
+
+def test_stored_results_are_weighed_the_same(signal_file: Path, seen: Observed, tmp_path: Path) -> None:
+    """What `shortcut-audit report` reads back is enough to judge again, to the last digit."""
+    findings = dataclasses.replace(fake_results.empty().findings[0], observed=seen)
+    store(dataclasses.replace(fake_results.empty(), findings=(findings,)), tmp_path)
+    again = weighed(signal_file, stored(tmp_path).findings[0].observed)
+    assert repr(again) == repr(weighed(signal_file, seen))  # repr, because NaN is not equal to itself

@@ -224,6 +224,17 @@ def test_back_closes_an_image_that_was_opened(browser, whole):
         assert not page.locator("#detail").is_visible()
 
 
+def painted(page: Any) -> np.ndarray:
+    """(n, 3) the map's pixels in [0, 1], once it is painted: a busy machine paints pictures after everything else."""
+    for _ in range(40):
+        with Image.open(BytesIO(page.locator("#detail-views .stack").last.screenshot())) as image:
+            pixels = np.array(image.convert("RGB")).reshape(-1, 3) / 255
+        if np.ptp(pixels, axis=1).max() > 0.3:
+            break
+        page.wait_for_timeout(250)
+    return pixels
+
+
 @pytest.mark.parametrize("colours", ["heat", "viridis"])
 def test_maps_are_coloured_in_the_page(browser, whole, colours):
     """The grey files arrive in matplotlib's colours, which the page's filters bring about."""
@@ -235,10 +246,7 @@ def test_maps_are_coloured_in_the_page(browser, whole, colours):
         for key in ("boxes", "spot"):
             page.eval_on_selector(f"#detail-{key}", "b => b.getAttribute('aria-pressed') === 'true' && b.click()")
         page.eval_on_selector("#detail-opacity", "e => { e.value = 100; e.dispatchEvent(new Event('input')); }")
-        page.eval_on_selector_all("#detail-views img", "all => Promise.all(all.map(i => i.decode()))")
-        data = page.locator("#detail-views .stack").last.screenshot()
-    with Image.open(BytesIO(data)) as image:
-        pixels = np.array(image.convert("RGB")).reshape(-1, 3) / 255
+        pixels = painted(page)
     vivid = pixels[np.argsort(np.ptp(pixels, axis=1))[-300:]]
     away = {}
     for known in FILTERS:

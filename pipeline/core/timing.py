@@ -41,11 +41,11 @@ def fastest_chunk(run: Callable[[int], None], device: torch.device, *, most: int
     return best
 
 
-def least_seconds(run: Callable[[], object], device: torch.device) -> float:
+def least_seconds(run: Callable[[], object], device: torch.device, repeats: int = REPEATS) -> float:
     """The least of a few trials, after one that does not count: what disturbs only ever adds."""
     run()
     taken = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         synchronise(device)
         start = time.perf_counter()
         run()

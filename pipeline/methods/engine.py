@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.core.timing import least_seconds
-from pipeline.methods.incremental import Incremental
+from pipeline.core.timing import REPEATS, least_seconds
+from pipeline.methods.incremental import Incremental, Lane
 from pipeline.methods.patches import UnsuitedError
-from pipeline.methods.queue import Logits, dense, scores
+from pipeline.methods.queue import Logits, Queue, dense, everything, scores
 from pipeline.methods.windows import Windows
 from pipeline.types import Classifier, Images, Labels
 
@@ -23,7 +24,7 @@ log = logging.getLogger("pipeline")
 ENGINES = ("dense", "incremental", "auto")
 EQUAL = 1e-4  # largest difference of the logits, relative to their spread: float32 kernels differ by a tenth of it
 WORTH = 1.1  # least saving of multiplications at which it is tried at all
-CHUNKS = (8, 16, 32)  # of windows; a GPU takes more
+CHUNKS = (8, 16, 32, 64)  # of windows; a GPU takes more
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 RECHECKED = 100  # of so many windows one is run again in float32, where precision is lower
 GROUP = 8  # images whose unperturbed values are kept at once, on a CPU
@@ -81,15 +82,16 @@ class Engine:
         size = chunk or self.chunk
         windows, baseline = self.setting.windows, self.setting.baseline
         if self.incremental is None:
+            every = partial(everything, windows, device=images.device)
             plain = dense(self.classifier.fast, images, windows, baseline)
             if self.setting.exact:
-                return scores(images, target, unhidden, windows, baseline, plain, size)
+                return scores(images, target, unhidden, windows, baseline, every(plain), size)
             changed = plain
             if self.setting.compiled:
                 changed = dense(compiled(self.classifier.fast), images, windows, baseline, full=size)
             if self.setting.precision != "float32":
                 changed = lowered(changed, images.device, PRECISIONS[self.setting.precision])
-            found = scores(images, target, unhidden, windows, baseline, changed, size)
+            found = scores(images, target, unhidden, windows, baseline, every(changed), size)
             self.errors.append(recheck(found, target, unhidden, plain, size))
             return found
         group = GROUP if images.device.type == "cpu" else max(GROUP, size)
@@ -99,8 +101,8 @@ class Engine:
     def _group(self, images: Images, target: Labels, unhidden: Tensor, size: int) -> Tensor:
         assert self.incremental is not None
         with torch.inference_mode():
-            logits = reached(self.incremental, images)
-        return scores(images, target, unhidden, self.setting.windows, self.setting.baseline, logits, size)
+            queues = reached(self.incremental, images)
+        return scores(images, target, unhidden, self.setting.windows, self.setting.baseline, queues, size)
 
 
 _KNOWN: WeakKeyDictionary[Classifier, dict[Setting, Engine]] = WeakKeyDictionary()
@@ -170,10 +172,14 @@ def recheck(found: Tensor, target: Labels, unhidden: Tensor, logits: Logits, chu
     return errors[largest > 0]
 
 
-def reached(plan: Incremental, images: Images) -> Logits:
-    """Only what a window can reach, against the images' stored values."""
+def reached(plan: Incremental, images: Images) -> list[Queue]:
+    """Only what a window can reach, against the images' stored values; a queue for each lane."""
     stored = plan.store(images.contiguous(memory_format=torch.channels_last))
-    return lambda part: plan.logits(stored, part[:, 0], part[:, 1])
+
+    def queue(lane: Lane) -> Queue:
+        return lane.numbers, lambda part: plan.logits(stored, lane, part[:, 0], part[:, 1])
+
+    return [queue(lane) for lane in plan.lanes]
 
 
 def _suited(
@@ -185,27 +191,27 @@ def _suited(
     except UnsuitedError as error:
         log.warning("occlusion is computed densely: %s", error)
         return None
-    gain = plan.dense_work / max(plan.work, 1)
-    where = ", ".join(plan.densified[:3]) or "nowhere"
-    if engine == "auto" and gain < WORTH:
+    where = ", ".join(max(plan.lanes, key=lambda lane: lane.work.done).work.densified[:3]) or "nowhere"
+    if engine == "auto" and plan.saved < WORTH:
         log.info(
-            "occlusion is computed densely: incremental would save %.2f times the work (dense from %s)", gain, where
+            "occlusion is computed densely: incremental would save %.2f times the work (dense from %s)",
+            plan.saved,
+            where,
         )
         return None
     with torch.inference_mode():
-        ways = {"dense": dense(classifier.fast, image, windows, baseline), "incremental": reached(plan, image)}
-        part = torch.stack([torch.zeros(len(windows), dtype=torch.long), torch.arange(len(windows))], dim=1)
-        part = part[torch.linspace(0, len(windows) - 1, min(len(windows), max(CHUNKS))).long()].to(image.device)
-        said = {name: way(part) for name, way in ways.items()}
-        spread = (said["dense"].amax() - said["dense"].amin()).clamp(min=1e-12)
-        difference = float((said["dense"] - said["incremental"]).abs().amax() / spread)
+        plain, queues = dense(classifier.fast, image, windows, baseline), reached(plan, image)
+        difference = max(_difference(plain, queue) for queue in queues)
         if not difference <= EQUAL:
             log.warning("occlusion is computed densely: incremental differs by %.1e of the logits' spread", difference)
             return None
-        sizes = [s for s in CHUNKS if s <= len(part)] or [len(part)]
-        taken = {s: _per_item(ways["incremental"], part, s) for s in sizes}
-        chunk = min(taken, key=lambda s: taken[s])
-        speed = _per_item(ways["dense"], part, min(len(part), classifier.forward_chunk)) / taken[chunk]
+        longest = max(queues, key=lambda queue: len(queue[0]))
+        taken = {size: _per_item(longest, size) for size in CHUNKS}
+        chunk = min(taken, key=lambda size: taken[size])
+        # All lanes are run once only, in small chunks: an average over so many needs no repetitions.
+        small = sum(len(queue[0]) * _per_item(queue, CHUNKS[0], repeats=1) for queue in queues) / len(windows)
+        seconds = small * taken[chunk] / taken[CHUNKS[0]]
+        speed = _per_item(everything(windows, plain, image.device)[0], classifier.forward_chunk) / seconds
     if engine == "auto" and speed < 1:
         log.info(
             "occlusion is computed densely: incremental reached %.2f times its speed (dense from %s)", speed, where
@@ -215,13 +221,29 @@ def _suited(
         "occlusion is computed incrementally: %.2f times the speed of dense, %.2f times less work, dense from %s; "
         "largest difference %.1e of the logits' spread",
         speed,
-        gain,
+        plan.saved,
         where,
         difference,
     )
     return plan, chunk
 
 
-def _per_item(way: Callable[[Tensor], Tensor], part: Tensor, size: int) -> float:
-    """Seconds per window."""
-    return least_seconds(lambda: [way(piece) for piece in part.split(size)], part.device) / len(part)
+def _difference(plain: Logits, queue: Queue) -> float:
+    """The largest between dense and incremental logits of a queue's first and last windows, of their spread."""
+    numbers, logits = queue
+    part = _pairs(numbers[[0, -1]])
+    expected = plain(part)
+    spread = (expected.amax() - expected.amin()).clamp(min=1e-12)
+    return float((expected - logits(part)).abs().amax() / spread)
+
+
+def _pairs(numbers: Tensor) -> Tensor:
+    """Of the only image and these windows."""
+    return torch.stack([torch.zeros_like(numbers), numbers], dim=1)
+
+
+def _per_item(queue: Queue, size: int, repeats: int = REPEATS) -> float:
+    """Seconds per window of a queue, in passes of that size; a short queue's windows come more than once."""
+    numbers, logits = queue
+    part = _pairs(numbers.repeat(-(-size // len(numbers)))[:size])
+    return least_seconds(lambda: logits(part), part.device, repeats) / size

@@ -37,6 +37,10 @@ class Axis:
         starts = tuple(y * stride - padding for y in self.starts)
         return starts, (self.length - 1) * stride + dilation * (kernel - 1) + 1
 
+    @property
+    def whole(self) -> Axis:
+        return Axis(starts=(0,) * len(self.starts), length=self.side, side=self.side)
+
     def union(self, other: Axis) -> Axis:
         pairs = zip(self.starts, other.starts, strict=True)
         return Axis.around([(min(a, b), max(a + self.length, b + other.length) - 1) for a, b in pairs], self.side)
@@ -53,6 +57,11 @@ class Rect:
     def share(self) -> float:
         """Of the map."""
         return self.rows.length * self.columns.length / (self.rows.side * self.columns.side)
+
+    @property
+    def whole(self) -> Rect:
+        """The whole map, for as many windows."""
+        return Rect(rows=self.rows.whole, columns=self.columns.whole)
 
     def union(self, other: Rect) -> Rect:
         return Rect(rows=self.rows.union(other.rows), columns=self.columns.union(other.columns))

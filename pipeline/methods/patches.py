@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -103,6 +104,27 @@ class Chunk:
             return patch.values
         return self.region(patch.source, patch.rect, patch, of(rect), label=label)
 
+    def joined(self, node: fx.Node, rect: Rect, parts: Sequence[Patch | Tensor]) -> Tensor:
+        """(k, C, h, w) a concatenation's stored map where `rect` lies, with each part over its own channels.
+
+        One gathering of all channels: where many maps are joined again and again, one for each would cost most.
+
+        Args:
+            rect: around every patch; the whole map if some parts are whole.
+        """
+        values = self.region(node, rect, None, label="joined")
+        pixels, size, first = flattened(values), rect.rows.length * rect.columns.length, 0
+        for i, part in enumerate(parts):
+            mine = pixels[:, first : first + (part if isinstance(part, Tensor) else part.values).shape[1]]
+            if isinstance(part, Patch):
+                at = self._cut(node, f"joined:{i}", partial(cut, part.rect, *of(rect), self.images.device)).overlay
+                offset = torch.arange(len(self.windows), device=pixels.device)[:, None] * size
+                mine.index_copy_(0, (at[self.windows] + offset).flatten(), flattened(part.values))
+            else:
+                mine.copy_(flattened(part))
+            first += mine.shape[1]
+        return values
+
     def full(self, value: Any) -> Any:
         """A patch as whole maps, (k, C, H, W); other values as they are."""
         if not isinstance(value, Patch):
@@ -113,8 +135,7 @@ class Chunk:
         if value.channels_last:
             base, values = base.permute(0, 3, 1, 2), values.permute(0, 3, 1, 2)
         height, width = rect.rows.side, rect.columns.side
-        everything = ((0,) * len(rect.rows.starts), height), ((0,) * len(rect.columns.starts), width)
-        where = self._cut(value.source, "whole", lambda: cut(rect, *everything, self.images.device))
+        where = self._cut(value.source, "whole", lambda: cut(rect, *of(rect.whole), self.images.device))
         whole = base.index_select(0, self.images).contiguous(memory_format=torch.channels_last)
         pixels = flattened(whole)
         offset = torch.arange(len(whole), device=pixels.device)[:, None] * height * width

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from pipeline.methods.windows import Windows
 from pipeline.types import Images, Labels
 
 Logits = Callable[[Tensor], Tensor]  # (k, 2) pairs of image and window -> (k, K)
+Queue = tuple[Tensor, Logits]  # (m,) int64 numbers of windows, and how theirs are computed
 
 
 def scores(
@@ -19,38 +20,46 @@ def scores(
     unhidden: Tensor,
     windows: Windows,
     baseline: float,
-    logits: Logits,
+    queues: Sequence[Queue],
     chunk: int,
 ) -> Tensor:
     """(B, n) the target's logit with each window at the baseline level.
 
-    The queue runs across images, so that every pass but the last is full; windows that change nothing are not in it.
+    A queue runs across images, so that every pass but the last is full; windows that change nothing are not in it.
 
     Args:
         unhidden: (B,) the target's logit of the images as they are.
+        queues: with every window in one of them.
         chunk: windows at once; halved where memory ends.
 
     Raises:
         torch.OutOfMemoryError: one window does not fit.
     """
     found = unhidden[:, None].repeat(1, len(windows))
-    queue = windows.changing(images, baseline).flatten().nonzero()[:, 0]  # waits for the device, once per batch
-    pairs = torch.stack([queue // len(windows), queue % len(windows)], dim=1)
-    start = 0
+    changing = windows.changing(images, baseline)
     with torch.inference_mode():
-        while start < len(pairs):
-            part = pairs[start : start + chunk]
-            try:
-                said = logits(part).float()
-            except torch.OutOfMemoryError:
-                if chunk == 1:
-                    raise
-                chunk //= 2
-                continue
-            rows, numbers = part.T
-            found[rows, numbers] = said.gather(1, target[rows, None])[:, 0]
-            start += chunk
+        for numbers, logits in queues:
+            images_at, places = changing[:, numbers].nonzero().T  # waits for the device, once per batch
+            pairs = torch.stack([images_at, numbers[places]], dim=1)
+            start = 0
+            while start < len(pairs):
+                part = pairs[start : start + chunk]
+                try:
+                    said = logits(part).float()
+                except torch.OutOfMemoryError:
+                    if chunk == 1:
+                        raise
+                    chunk //= 2
+                    continue
+                rows, at = part.T
+                found[rows, at] = said.gather(1, target[rows, None])[:, 0]
+                start += chunk
     return found
+
+
+def everything(windows: Windows, logits: Logits, device: torch.device) -> list[Queue]:
+    """All windows in one queue."""
+    return [(torch.arange(len(windows), device=device), logits)]
 
 
 def dense(

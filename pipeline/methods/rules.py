@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import torch
@@ -37,6 +38,10 @@ def local(chunk: Chunk, node: fx.Node, module: nn.Module | None, args: Any, kwar
         module: what the node calls, if it calls one.
         args, kwargs: the node's, with patches among them.
     """
+    if node.target is torch.cat:
+        return _joined(chunk, node, *args, **kwargs)
+    if any(p.rect.share > DENSE_FROM for p in leaves((args, kwargs)) if isinstance(p, Patch)):
+        return None
     if module is not None:
         single = len(args) == 1 and not kwargs and isinstance(args[0], Patch)
         return _module(chunk, node, module, args[0]) if single else None
@@ -45,8 +50,6 @@ def local(chunk: Chunk, node: fx.Node, module: nn.Module | None, args: Any, kwar
     if node.target in SUMS:
         function = IN_PLACE.get(node.target, node.target)
         return _sum(chunk, node, function, *args) if len(args) == 2 and not kwargs else None
-    if node.target is torch.cat:
-        return _joined(chunk, node, *args, **kwargs)
     return _function(chunk, node, args, kwargs) if isinstance(args[0], Patch) else None
 
 
@@ -196,23 +199,35 @@ def _sum(chunk: Chunk, node: fx.Node, function: Callable[[Any, Any], Any], a: An
         values = [chunk.widened(p, rect, f"{node.name}:{i}") for i, p in enumerate((a, b))]
         return Patch(values=function(*values), rect=rect, source=node)
     patch, other = (a, b) if isinstance(a, Patch) else (b, a)
-    if isinstance(other, Tensor) and other.dim() > 0:
+    if isinstance(other, Tensor):
+        given = node.args[1] if patch is a else node.args[0]
+        constant = isinstance(given, fx.Node) and given.op == "get_attr"  # else it may depend on what is hidden
         per_channel = other.dim() in (3, 4) and other.shape[-2:] == (1, 1) and (other.dim() == 3 or len(other) == 1)
-        if not per_channel or patch.channels_last:
+        if not constant or (other.dim() > 0 and not per_channel) or patch.channels_last:
             return None
     return patch.then(function(patch.values, other) if patch is a else function(other, patch.values), node)
 
 
 def _joined(chunk: Chunk, node: fx.Node, tensors: Any, dim: int = 0) -> Found:
-    if dim not in (1, -3) or not all(isinstance(p, Patch) and not p.channels_last for p in tensors):
+    """Whole maps where a part is whole or all together reach too far: still laid over the stored map in one go."""
+    if dim not in (1, -3) or any(isinstance(p, Patch) and (p.channels_last or p.values.dim() != 4) for p in tensors):
         return None
-    rect = tensors[0].rect
-    for part in tensors[1:]:
-        rect = rect.union(part.rect)
-    if rect.share > DENSE_FROM:
+    if chunk.stored.map(node).dim() != 4:
         return None
-    values = [chunk.widened(p, rect, f"{node.name}:{i}") for i, p in enumerate(tensors)]
-    return Patch(values=torch.cat(values, dim=1), rect=rect, source=node)
+    rects = [p.rect for p in tensors if isinstance(p, Patch)]
+    rect = reduce(Rect.union, rects)
+    if rect.share > DENSE_FROM or len(rects) < len(tensors):
+        return chunk.joined(node, rect.whole, tensors)
+    return Patch(values=chunk.joined(node, rect, tensors), rect=rect, source=node)
+
+
+def leaves(value: Any) -> list[Any]:
+    """All that lies in nested sequences and mappings."""
+    if isinstance(value, tuple | list):
+        return [leaf for v in value for leaf in leaves(v)]
+    if isinstance(value, dict):
+        return [leaf for v in value.values() for leaf in leaves(v)]
+    return [value]
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -32,6 +33,28 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
+
+    def lanes(self, most: int) -> list[tuple[Windows, Tensor]]:
+        """The grid split by how near a window is to the frame's edges, which cut off what it can reach.
+
+        Args:
+            most: parts per side, so that there are at most its square.
+
+        Returns:
+            Each part, a grid itself, with the (m,) int64 numbers of its windows in the whole grid.
+        """
+        rows, columns = (
+            _by_nearness(spans, side, most) for spans, side in zip((self.rows, self.columns), self.frame, strict=True)
+        )
+        found = []
+        for down in rows:
+            for across in columns:
+                part = replace(
+                    self, rows=tuple(self.rows[i] for i in down), columns=tuple(self.columns[i] for i in across)
+                )
+                numbers = torch.tensor(down)[:, None] * len(self.columns) + torch.tensor(across)
+                found.append((part, numbers.flatten()))
+        return found
 
     def box(self, number: int) -> tuple[int, int, int, int]:
         """y0, y1, x0, x1 of a window."""
@@ -63,6 +86,16 @@ class Windows:
         grid = drops.double().view(-1, len(self.rows), len(self.columns))
         summed = torch.einsum("rh,brc,cw->bhw", down, grid, across)
         return (summed / (down.sum(dim=0)[:, None] * across.sum(dim=0))).to(drops.dtype)
+
+
+def _by_nearness(spans: tuple[tuple[int, int], ...], side: int, most: int) -> list[list[int]]:
+    """Numbers of the spans, parted by the distance to the nearer edge into parts of about as many distances."""
+    distances = [min(start, side - end) for start, end in spans]
+    levels = sorted(set(distances))
+    parts = min(most, len(levels))
+    bounds = [len(levels) * i // parts for i in range(parts + 1)]
+    groups = [set(levels[a:b]) for a, b in pairwise(bounds)]
+    return [[i for i, d in enumerate(distances) if d in group] for group in groups]
 
 
 def _covered(spans: tuple[tuple[int, int], ...], side: int, device: torch.device) -> Tensor:

@@ -21,11 +21,10 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from pipeline.core.allocator import keep_freed_memory
-from pipeline.methods.engine import Engine, Setting, reached
+from pipeline.methods.engine import Engine, Setting
 from pipeline.methods.gradients import InputXGradient, IntegratedGradients, Saliency
 from pipeline.methods.layers import GradCam
 from pipeline.methods.one_pass import one_pass
-from pipeline.methods.queue import dense
 from pipeline.methods.windows import Windows
 from pipeline.models.classifier import Classifier, classifier
 from pipeline.models.preprocessing import Preprocessing
@@ -82,40 +81,33 @@ def print_ratios(title: str, found: dict[str, list[float]], floor: str) -> None:
         print(f"  {name:<44} {statistics.median(ratios):5.2f}  [{min(ratios):.2f}, {max(ratios):.2f}]")
 
 
-def occlusion(name: str, model: Classifier, images: Tensor, window: int, stride: int, rounds: int, most: int) -> None:
-    """Every way to the same drops of the first `most` windows of the images."""
+def occlusion(name: str, model: Classifier, images: Tensor, window: int, stride: int, rounds: int) -> None:
+    """Every way to the drops of all windows of the images."""
     windows, device = Windows.of(model.frame, window, stride), model.device
     with torch.inference_mode():
-        target = model(images).argmax(dim=1)
-    numbers = torch.linspace(0, len(windows) - 1, min(most, len(windows))).long().unique()
-    pairs = torch.cartesian_prod(torch.arange(len(images)), numbers).to(device)
-    engine = Engine.of(model, Setting(engine="incremental", windows=windows, baseline=BASELINE), images)
-    plan = engine.incremental
+        logits = model(images)
+        target = logits.argmax(dim=1)
+        unhidden = logits.amax(dim=1)
+    count = len(images) * len(windows)
 
-    @torch.inference_mode()
-    def ours(way: Callable[[Tensor], Tensor], chunk: int) -> Tensor:
-        return torch.cat([way(part) for part in pairs.split(chunk)])
+    def ours(engine: str) -> Callable[[], Tensor]:
+        found = Engine.of(model, Setting(engine=engine, windows=windows, baseline=BASELINE), images)
+        return lambda: found(images, target, unhidden, None)
 
     @torch.inference_mode()
     def floor() -> None:
         batch = images[:1].expand(model.forward_chunk, -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        for start in range(0, len(pairs), model.forward_chunk):
-            model.fast(batch[: len(pairs) - start])
+        for start in range(0, count, model.forward_chunk):
+            model.fast(batch[: count - start])
 
-    variants: Variants = {
-        "floor": floor,
-        "ours, dense": lambda: ours(dense(model.fast, images, windows, BASELINE), model.forward_chunk),
-    }
-    if plan is not None:
-        variants["ours, incremental"] = lambda: ours(reached(plan, images), engine.chunk)
-        a, b = variants["ours, dense"](), variants["ours, incremental"]()
-        assert isinstance(a, Tensor)
-        assert isinstance(b, Tensor)
-        spread = a.amax() - a.amin()
-        print(f"{name}: largest difference of logits {float((a - b).abs().amax() / spread):.1e} of their spread")
-    found = in_turns(variants, rounds, device)
-    per_pass = statistics.median(found["floor"]) / len(pairs)
-    print_ratios(f"{name}, {len(pairs)} of {len(images) * len(windows)} windows {window}/{stride}", found, "floor")
+    ways = {f"ours, {engine}": ours(engine) for engine in ("dense", "incremental")}
+    a, b = (way() for way in ways.values())
+    print(
+        f"{name}: largest difference of drops {float((a - b).abs().amax() / (a.amax() - a.amin())):.1e} of their range"
+    )
+    found = in_turns({"floor": floor, **ways}, rounds, device)
+    per_pass = statistics.median(found["floor"]) / count
+    print_ratios(f"{name}, {len(images)} images, {len(windows)} windows {window}/{stride}", found, "floor")
     with torch.no_grad():
         captums(model, images[:1], target[:1], windows, window, stride, per_pass)
 
@@ -181,7 +173,6 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=32)
     parser.add_argument("--stride", type=int, default=16)
     parser.add_argument("--images", type=int, default=2)
-    parser.add_argument("--windows", type=int, default=64, help="of each image that are timed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
@@ -193,7 +184,7 @@ def main() -> None:
     for name in given.models:
         model = calibrated(name, given.side, device)
         images = torch.rand(given.images, 3, given.side, given.side).to(device)
-        occlusion(name, model, images, given.window, given.stride, given.rounds, given.windows)
+        occlusion(name, model, images, given.window, given.stride, given.rounds)
         gradients(name, model, images, given.rounds)
 
 

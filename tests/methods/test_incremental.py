@@ -61,7 +61,14 @@ def compared(classifier: Classifier, shown: Tensor, windows: Windows) -> tuple[I
     part = torch.stack([torch.randint(n, (12,), generator=rng) for n in (len(shown), len(windows))], dim=1)
     part[:2, 1] = torch.tensor([0, len(windows) - 1])  # the corners, and what the edge cuts off
     with torch.inference_mode():
-        whole, patched = dense(classifier.fast, shown, windows, 0.4)(part), reached(plan, shown)(part)
+        whole = dense(classifier.fast, shown, windows, 0.4)(part)
+        patched = torch.full_like(whole, torch.nan)
+        for numbers, logits in reached(plan, shown):
+            mine = torch.isin(part[:, 1], numbers)
+            if mine.any():
+                patched[mine] = logits(part[mine])
+            if mine[0]:  # alone: a chunk of one looks like a value that is the same for all windows
+                patched[:1] = logits(part[:1])
         before = classifier.fast(shown)
     size = before.amax() - before.amin()
     return plan, float((whole - patched).abs().max() / size), float((whole - before[part[:, 0]]).abs().max() / size)
@@ -76,7 +83,7 @@ def test_logits_are_those_of_the_dense_engine(name: str) -> None:
     assert difference <= 1e-10
     assert effect > 1e-4  # else equality would say nothing
     if name in KEPT:
-        assert plan.work < 0.97 * plan.dense_work
+        assert plan.saved > 1.03
 
 
 class Mixed(nn.Module):

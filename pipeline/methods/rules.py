@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from pipeline.methods.geometry import Rect
 from pipeline.methods.patches import MINUS_INFINITY, ZEROS, Chunk, Patch
 
-DENSE_FROM = 0.7  # share of a map from which a patch is no longer worth its gathering
+DENSE_FROM = 0.85  # share of a map from which a patch is no longer worth its gathering
 IN_PLACE = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul}
 SUMS = {operator.add, operator.sub, operator.mul, torch.add, torch.sub, torch.mul, *IN_PLACE}
 ACTIVATIONS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Stock:
         self.frames = Frames(folder, frame)
         self.problems: list[Problem] = []
         self.total = total
-        self._facts: list[dict[str, object]] = []
+        self._facts: defaultdict[str, list[object]] = defaultdict(list)
         self._properties = Columns(total)
         self._stream: Iterator[Example | Problem] | None = stream
 
@@ -64,7 +65,8 @@ class Stock:
                 self.problems.append(item)
                 continue
             self.frames.add(item)
-            self._facts.append(_facts(item))
+            for name, value in _facts(item).items():
+                self._facts[name].append(value)
             self._properties.add(_properties(item))
             if len(self.frames) - start == batch_size:
                 yield np.arange(start, len(self.frames))

@@ -29,7 +29,7 @@ class Frames:
         self.labels: list[str] = []
         self.region_kinds: list[str] = []  # mask | box, what the object masks came from
         self.ids: list[str] = []
-        self._boxes: list[Tensor] = []
+        self._boxes: list[np.ndarray] = []  # a tensor takes five times the memory
         self._companions: list[Companions] = []
         self._pixels, self._bits = 3 * height * width, -(-height * width // 8)
         self._file = os.open(folder / "frames.u8", os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -47,7 +47,7 @@ class Frames:
         self.ids.append(example.record.id)
         self.labels.append(example.record.label)
         self.region_kinds.append(example.region_kind)
-        self._boxes.append(example.boxes)
+        self._boxes.append(example.boxes.numpy())
         self._companions.append(example.companions)
 
     def batch(self, rows: Sequence[int] | np.ndarray, index: Mapping[str, int]) -> Batch:
@@ -62,7 +62,7 @@ class Frames:
             labels=torch.tensor([index[self.labels[r]] for r in rows]),
             inside=self._masks(inside),
             others=self._masks(others),
-            boxes=tuple(self._boxes[r] for r in rows),
+            boxes=tuple(torch.from_numpy(self._boxes[r]) for r in rows),
             companions=tuple(self._companions[r] for r in rows),
         )
 

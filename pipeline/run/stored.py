@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.run.folder import atomic
+from pipeline.run.parquet import write_parquet
 from pipeline.run.tables import json_ready
 from pipeline.types import AuditError, Evidence, Findings, Observed, Results, Verdict
 
-STORED_VERSION = 1
+STORED_VERSION = 2
 FOLDER = "results"  # within the run's folder
 
-# Columns that parquet has no type for are kept as JSON; these say what they were.
+# Columns that parquet has no type for are kept as JSON, small maps as bytes; these say what they were.
 _AS_BEFORE: Mapping[str, Callable[[Any], Any]] = {
     "boxes": lambda v: [tuple(map(float, box)) for box in v],
     "hotspots": lambda v: [tuple(map(float, box)) for box in v],
@@ -27,7 +28,7 @@ _AS_BEFORE: Mapping[str, Callable[[Any], Any]] = {
     "frame": tuple,
     "peak": tuple,
     "place": tuple,
-    "small_map": lambda v: np.asarray(v, dtype=np.float16),
+    "small_map": lambda v: np.frombuffer(v, dtype="<f2").reshape(math.isqrt(len(v) // 2), -1),  # a square
     "heats": dict,
 }
 _TABLES = ("images", "scores", "trials", "references")  # of Observed
@@ -135,9 +136,12 @@ def _write_table(table: pd.DataFrame | None, path: Path) -> None:
     wide = [c for c in table if str(c).startswith("log_odds:")]  # one for every class: half of all there is
     table = table.astype(dict.fromkeys(wide, np.float32))
     for c in table.columns.intersection(list(_AS_BEFORE)):
-        table[c] = [None if v is None else json.dumps(v, default=_listed) for v in table[c]]
-    with atomic(path) as part:
-        table.to_parquet(part, index=False, compression="zstd")
+        table[c] = pd.Series([None if v is None else _kept(v) for v in table[c]], index=table.index, dtype=object)
+    write_parquet(table, path)
+
+
+def _kept(value: Any) -> str | bytes:
+    return value.astype("<f2").tobytes() if isinstance(value, np.ndarray) else json.dumps(value, default=_listed)
 
 
 def _tables(own: Path, prefix: str, names: Iterable[str]) -> dict[str, Any]:
@@ -150,7 +154,8 @@ def _read_table(path: Path) -> pd.DataFrame | None:
         return None
     table = pd.read_parquet(path)
     for c in table.columns.intersection(list(_AS_BEFORE)):
-        values = [_AS_BEFORE[str(c)](json.loads(v)) if isinstance(v, str) else None for v in table[c]]
+        read = [json.loads(v) if isinstance(v, str) else v for v in table[c]]
+        values = [None if pd.api.types.is_scalar(v) and pd.isna(v) else _AS_BEFORE[str(c)](v) for v in read]
         table[c] = pd.Series(values, index=table.index, dtype=object)
     return table
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.run.folder import atomic
+from pipeline.run.parquet import write_parquet
 from pipeline.run.provenance import file_sha256
 from pipeline.types import AuditError, Evidence, Findings, Results, Verdict
 
@@ -99,8 +100,7 @@ def write_tables(results: Results, classes: pd.DataFrame, folder: Path) -> None:
     """images.csv and .parquet, interventions.csv, classes.csv, findings.csv, errors.csv, and spike_in.csv if asked."""
     images = images_table(results)
     _csv(images, folder / "images.csv")
-    with atomic(folder / "images.parquet") as path:
-        images.to_parquet(path, index=False)
+    write_parquet(images, folder / "images.parquet", "snappy")
     _csv(trials_table(results), folder / "interventions.csv")
     _csv(classes, folder / "classes.csv")
     _csv(findings_table(results), folder / "findings.csv")

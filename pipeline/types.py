@@ -31,7 +31,7 @@ class AuditError(Exception):
     """The run cannot go on; the message says what is wrong and what to do (exit code 1)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PngMask:
     """A mask stored as an image file of the photograph's size.
 
@@ -42,7 +42,7 @@ class PngMask:
     values: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RleMask:
     """A mask as COCO's compressed run lengths; polygons arrive as this too. `size` is (height, width)."""
 
@@ -50,7 +50,7 @@ class RleMask:
     counts: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectRegion:
     """One annotated object: its class name, its box in pixels of the original file, its mask if there is one."""
 
@@ -59,7 +59,7 @@ class ObjectRegion:
     mask: PngMask | RleMask | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """One image to audit, as its annotation describes it; no pixels.
 
@@ -73,7 +73,7 @@ class Record:
     size: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
     """One image that is not audited, and why: a row of errors.csv.
 

@@ -87,12 +87,16 @@ def choose_details(observed: Observed, images: pd.DataFrame) -> pd.DataFrame:
     the prediction, where there is one. `class` and `rank` are the image's.
     """
     trials = observed.trials
-    trials = trials[trials["intervention"].isin(DETAILED) & ~trials["arm"].isin(CONTROLS)]
+    ids = observed.images["id"].to_numpy(object)[images["row"].to_numpy(int)]
+    trials = trials[
+        trials["recipient"].isin(ids) & trials["intervention"].isin(DETAILED) & ~trials["arm"].isin(CONTROLS)
+    ]
     later = (trials["intervention"] == "outside_transplant") & trials["stays"].astype(bool)
     # Trials come arm by arm, so that the first one left is of the first arm.
     shown = trials.iloc[np.argsort(later.to_numpy(), kind="stable")].drop_duplicates(["intervention", "recipient"])
-    chosen = images.assign(recipient=observed.images["id"].to_numpy(object)[images["row"].to_numpy(int)])
-    return chosen[["recipient", "class", "rank"]].merge(shown, on="recipient").assign(kind="detail")
+    return (
+        images.assign(recipient=ids)[["recipient", "class", "rank"]].merge(shown, on="recipient").assign(kind="detail")
+    )
 
 
 def _for(trials: pd.DataFrame, c: str) -> pd.DataFrame:

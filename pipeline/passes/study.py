@@ -56,6 +56,7 @@ def study(
     """
     observer, refused = observe(eye, stock, methods, metrics, name=name, batch_size=batch_size, album=album)
     images, scores, outside = observer.tables(stock.facts)
+    del observer  # with its copy of the numbers
     trials = intervene(eye, stock.frames, images, interventions, name=name, seed=seed, batch_size=batch_size)
     usable = {m: f for m, f in methods.items() if m not in refused}
     present = np.array([(images["class"] == c).any() for c in eye.classes])

@@ -16,6 +16,7 @@ from pipeline.types import Evidence, Findings, Results
 
 SHARD = 500  # images whose trials lie in one file
 SCORES = ("inside_share", "lift")  # per method, beside the facts
+TRIAL = ["recipient", "donor", "intervention", "arm", "predicted", "probability_before", "probability_after"]
 
 
 def write_data(results: Results, folder: Path) -> None:
@@ -71,7 +72,7 @@ def trial_pieces(results: Results) -> Iterator[tuple[int, int, dict[str, Any]]]:
         rows = _rows(trials, row)
         if not len(rows):
             continue
-        trials = trials[trials["recipient"].isin(row)]
+        trials = trials.loc[trials["recipient"].isin(row), TRIAL]  # without a copy of a column per class
         donors = trials["donor"].map(row).fillna(-1).to_numpy(int)
         for piece in np.unique(rows // SHARD):
             here = np.flatnonzero(rows // SHARD == piece)
@@ -154,9 +155,8 @@ def _said(trials: pd.DataFrame, intervention: str, row: Mapping[str, int], names
     said = [-1] * len(row)
     if trials.empty:
         return said
-    first = trials[(trials["intervention"] == intervention) & trials["recipient"].isin(row)].drop_duplicates(
-        "recipient"
-    )
+    own = (trials["intervention"] == intervention) & trials["recipient"].isin(row)
+    first = trials.loc[own, ["recipient", "predicted"]].drop_duplicates("recipient")
     for name, predicted in zip(first["recipient"], names.of(first["predicted"]), strict=True):
         said[row[name]] = predicted
     return said

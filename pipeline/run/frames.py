@@ -47,7 +47,7 @@ class Frames:
         self.ids.append(example.record.id)
         self.labels.append(example.record.label)
         self.region_kinds.append(example.region_kind)
-        self._boxes.append(example.boxes.numpy())
+        self._boxes.append(example.boxes.numpy().copy())
         self._companions.append(example.companions)
 
     def batch(self, rows: Sequence[int] | np.ndarray, index: Mapping[str, int]) -> Batch:

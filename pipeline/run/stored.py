@@ -130,14 +130,17 @@ def _number(value: float | None) -> float:
 
 def _write_table(table: pd.DataFrame | None, path: Path) -> None:
     """A table without columns, and a table that there is none of, leave no file."""
-    if table is None or not len(table.columns):
-        return
-    table = table.reset_index(drop=True)
-    wide = [c for c in table if str(c).startswith("log_odds:")]  # one for every class: half of all there is
-    table = table.astype(dict.fromkeys(wide, np.float32))
-    for c in table.columns.intersection(list(_AS_BEFORE)):
-        table[c] = pd.Series([None if v is None else _kept(v) for v in table[c]], index=table.index, dtype=object)
-    write_parquet(table, path)
+    if table is not None and len(table.columns):
+        write_parquet(table, path, _storable)
+
+
+def _storable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows as parquet has types for."""
+    wide = [c for c in rows if str(c).startswith("log_odds:")]  # one for every class: half of all there is
+    rows = rows.astype(dict.fromkeys(wide, np.float32))
+    for c in rows.columns.intersection(list(_AS_BEFORE)):
+        rows[c] = pd.Series([None if v is None else _kept(v) for v in rows[c]], index=rows.index, dtype=object)
+    return rows
 
 
 def _kept(value: Any) -> str | bytes:

@@ -100,7 +100,7 @@ def write_tables(results: Results, classes: pd.DataFrame, folder: Path) -> None:
     """images.csv and .parquet, interventions.csv, classes.csv, findings.csv, errors.csv, and spike_in.csv if asked."""
     images = images_table(results)
     _csv(images, folder / "images.csv")
-    write_parquet(images, folder / "images.parquet", "snappy")
+    write_parquet(images, folder / "images.parquet")
     _csv(trials_table(results), folder / "interventions.csv")
     _csv(classes, folder / "classes.csv")
     _csv(findings_table(results), folder / "findings.csv")

@@ -50,15 +50,10 @@ def intervene(
 
     `images` has one row per row of `frames`, in the same order.
     """
-    plans = [
-        plan.assign(intervention=key)
-        for key, intervention in interventions.items()
-        if len(plan := intervention.plan(images, generator(seed, key)))
-    ]
-    if not plans:
+    plan = _planned(images, interventions, seed)
+    if not len(plan):
         return pd.DataFrame(columns=TRIALS)
-    plan = _completed(pd.concat(plans, ignore_index=True))
-    found, seen = Columns(len(plan)), []
+    found = Columns(len(plan))
     with tqdm(total=len(plan), desc=f"{name}: changing", unit="image", disable=None) as bar:
         for (key, arm), group in plan.groupby(["intervention", "arm"], sort=False):
 
@@ -69,8 +64,21 @@ def intervene(
 
             for rows in in_batches(np.arange(len(group)), batch_size):
                 halved(look, rows)
-            seen.append(group.index.to_numpy())
-    return _trials(eye, images, plan.loc[np.concatenate(seen)], found.columns())
+    return _trials(eye, images, plan, found.columns())
+
+
+def _planned(images: pd.DataFrame, interventions: Mapping[str, Intervention], seed: int) -> pd.DataFrame:
+    """All plans, every arm of an intervention in one piece, in the order in which they are carried out."""
+    plans = (
+        intervention.plan(images, generator(seed, key)).assign(intervention=key)
+        for key, intervention in interventions.items()
+    )
+    some = [plan for plan in plans if len(plan)]
+    if not some:
+        return pd.DataFrame()
+    plan = _completed(pd.concat(some, ignore_index=True))
+    together = plan.groupby(["intervention", "arm"], sort=False).ngroup().to_numpy()
+    return plan.iloc[np.argsort(together, kind="stable")]
 
 
 def _completed(plan: pd.DataFrame) -> pd.DataFrame:

@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=16)
     parser.add_argument("--images", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", default=["occlusion", "gradients"], choices=["occlusion", "gradients"])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -184,8 +185,10 @@ def main() -> None:
     for name in given.models:
         model = calibrated(name, given.side, device)
         images = torch.rand(given.images, 3, given.side, given.side).to(device)
-        occlusion(name, model, images, given.window, given.stride, given.rounds)
-        gradients(name, model, images, given.rounds)
+        if "occlusion" in given.parts:
+            occlusion(name, model, images, given.window, given.stride, given.rounds)
+        if "gradients" in given.parts:
+            gradients(name, model, images, given.rounds)
 
 
 if __name__ == "__main__":

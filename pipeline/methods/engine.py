@@ -24,10 +24,11 @@ log = logging.getLogger("pipeline")
 ENGINES = ("dense", "incremental", "auto")
 EQUAL = 1e-4  # largest difference of the logits, relative to their spread: float32 kernels differ by a tenth of it
 WORTH = 1.1  # least saving of multiplications at which it is tried at all
-CHUNKS = (8, 16, 32, 64)  # of windows; a GPU takes more
+CHUNKS = (8, 16, 32, 64)  # of windows, on a CPU
+CHUNKS_GPU = (32, 64, 128, 256)
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 RECHECKED = 100  # of so many windows one is run again in float32, where precision is lower
-GROUP = 8  # images whose unperturbed values are kept at once, on a CPU
+GROUP, GROUP_GPU = 8, 32  # images whose unperturbed values are kept at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class Engine:
             found = scores(images, target, unhidden, windows, baseline, every(changed), size)
             self.errors.append(recheck(found, target, unhidden, plain, size))
             return found
-        group = GROUP if images.device.type == "cpu" else max(GROUP, size)
+        group = GROUP if images.device.type == "cpu" else GROUP_GPU
         parts = zip(images.split(group), target.split(group), unhidden.split(group), strict=True)
         return torch.cat([self._group(*part, size) for part in parts])
 
@@ -206,11 +207,12 @@ def _suited(
             log.warning("occlusion is computed densely: incremental differs by %.1e of the logits' spread", difference)
             return None
         longest = max(queues, key=lambda queue: len(queue[0]))
-        taken = {size: _per_item(longest, size) for size in CHUNKS}
+        sizes = CHUNKS if image.device.type == "cpu" else CHUNKS_GPU
+        taken = {size: _per_item(longest, size) for size in sizes}
         chunk = min(taken, key=lambda size: taken[size])
         # All lanes are run once only, in small chunks: an average over so many needs no repetitions.
-        small = sum(len(queue[0]) * _per_item(queue, CHUNKS[0], repeats=1) for queue in queues) / len(windows)
-        seconds = small * taken[chunk] / taken[CHUNKS[0]]
+        small = sum(len(queue[0]) * _per_item(queue, sizes[0], repeats=1) for queue in queues) / len(windows)
+        seconds = small * taken[chunk] / taken[sizes[0]]
         speed = _per_item(everything(windows, plain, image.device)[0], classifier.forward_chunk) / seconds
     if engine == "auto" and speed < 1:
         log.info(

@@ -42,6 +42,7 @@ class Lane:
 
     @staticmethod
     def of(windows: Windows, numbers: Tensor, whole: Windows, device: torch.device) -> Lane:
+        """The lane of a part of the `whole` grid, and its windows' numbers there."""
         rect = Rect(
             rows=Axis.around([(a, b - 1) for a, b in windows.rows], windows.frame[0]),
             columns=Axis.around([(a, b - 1) for a, b in windows.columns], windows.frame[1]),
@@ -80,11 +81,8 @@ class Incremental:
     @property
     def saved(self) -> float:
         """How many times fewer multiplications than in full."""
-        done, dense = (sum(len(x.numbers) * w for x, w in zip(self.lanes, of, strict=True)) for of in self._works())
-        return dense / max(done, 1)
-
-    def _works(self) -> tuple[list[int], list[int]]:
-        return [x.work.done for x in self.lanes], [x.work.dense for x in self.lanes]
+        done = sum(len(lane.numbers) * lane.work.done for lane in self.lanes)
+        return sum(len(lane.numbers) * lane.work.dense for lane in self.lanes) / max(done, 1)
 
     def _try(self, example: Images) -> None:
         first = torch.zeros(1, dtype=torch.long, device=example.device)

@@ -169,6 +169,35 @@ def test_rectangles_hold_all_that_a_kernel_can_reach(
         assert first + found.length <= outputs
 
 
+@given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(1, 20), st.integers(1, 20), st.integers(1, 6))
+def test_lanes_part_the_windows_by_their_distance_to_the_edges(
+    frame: tuple[int, int], window: int, stride: int, most: int
+) -> None:
+    window = min(window, *frame)
+    grid = Windows.of(frame, window, min(stride, window))
+    lanes = grid.lanes(most)
+    assert sorted(n for _, numbers in lanes for n in numbers.tolist()) == list(range(len(grid)))
+    assert len(lanes) <= most**2
+    for part, numbers in lanes:
+        assert [part.box(i) for i in range(len(part))] == [grid.box(n) for n in numbers.tolist()]
+    inner = [{min(a, frame[0] - b) for a, b in part.rows} for part, _ in lanes]
+    for one in inner:  # no two lanes share a range of distances unless they are the same one
+        for other in inner:
+            assert one == other or max(one) < min(other) or max(other) < min(one)
+
+
+def test_lanes_save_work_and_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = in_double(wrapped(calibrated("resnet18", 96), 0.45, 0.22, (96, 96), 1000))
+    shown = torch.rand(2, 3, 96, 96, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    windows = Windows.of((96, 96), 16, 8)
+    parted, difference, _ = compared(model, shown, windows)
+    monkeypatch.setattr("pipeline.methods.incremental.LANES", 1)
+    whole, _, _ = compared(model, shown, windows)
+    assert (len(parted.lanes), len(whole.lanes)) == (16, 1)
+    assert difference <= 1e-10
+    assert parted.saved > 1.05 * whole.saved
+
+
 class Undecided(nn.Module):
     def forward(self, shown: Tensor) -> Tensor:
         means = shown.mean(dim=(2, 3))

@@ -74,6 +74,7 @@ class Cut:
     shape: tuple[int, int]  # of the region
     source: Tensor  # (n, l * m) int64 positions in the map, -1 outside it
     overlay: Tensor  # (n, h * w) int64 positions in the region for the patch's pixels, l * m where they fall outside
+    inside: bool  # whether no region leaves the map
 
 
 def cut(
@@ -93,6 +94,7 @@ def cut(
         shape=(height, width),
         source=source.reshape(count, -1).to(device),
         overlay=overlay.reshape(count, -1).to(device),
+        inside=bool((source >= 0).all()),
     )
 
 

@@ -44,7 +44,7 @@ class Stored:
     """One batch's values without hidden windows."""
 
     maps: dict[fx.Node, Any] = field(default_factory=dict)
-    rows: dict[fx.Node, Tensor] = field(default_factory=dict)
+    rows: dict[tuple[fx.Node, bool], Tensor] = field(default_factory=dict)
 
     def map(self, node: fx.Node) -> Tensor:
         """(B, C, H, W), or what the node gives."""
@@ -52,13 +52,13 @@ class Stored:
         assert isinstance(found, Tensor)
         return found
 
-    def pixels(self, node: fx.Node) -> Tensor:
-        """(B * H * W + 2, C): the map's pixels, then zeros, then -inf."""
-        if node not in self.rows:
+    def pixels(self, node: fx.Node, *, edged: bool) -> Tensor:
+        """(B * H * W, C): the map's pixels; edged, which takes a copy, then a row of zeros and one of -inf."""
+        if (node, edged) not in self.rows:
             pixels = flattened(self.map(node))
-            edge = torch.stack([torch.zeros_like(pixels[0]), torch.full_like(pixels[0], -torch.inf)])
-            self.rows[node] = torch.cat([pixels, edge])
-        return self.rows[node]
+            edge = [torch.zeros_like(pixels[:1]), torch.full_like(pixels[:1], -torch.inf)]
+            self.rows[node, edged] = torch.cat([pixels, *edge]) if edged else pixels
+        return self.rows[node, edged]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +82,12 @@ class Chunk:
         """
         rows, columns = view or of(rect)
         where = self._cut(node, label, lambda: cut(rect, rows, columns, self.images.device))
-        source, size = self.stored.pixels(node), rect.rows.side * rect.columns.side
-        index = where.source[self.windows]
-        index = torch.where(index < 0, len(source) - 2 + beyond, index + self.images[:, None] * size).flatten()
-        found = source.index_select(0, index) if patch is None else self._overlaid(source, index, where, patch)
-        return found.view(len(self.images), *where.shape, -1).permute(0, 3, 1, 2)
+        source, size = self.stored.pixels(node, edged=not where.inside), rect.rows.side * rect.columns.side
+        found = where.source[self.windows]
+        index = found + self.images[:, None] * size
+        index = (index if where.inside else torch.where(found < 0, len(source) - 2 + beyond, index)).flatten()
+        laid = source.index_select(0, index) if patch is None else self._overlaid(source, index, where, patch)
+        return laid.view(len(self.images), *where.shape, -1).permute(0, 3, 1, 2)
 
     def _overlaid(self, source: Tensor, index: Tensor, where: Cut, patch: Patch) -> Tensor:
         """What falls outside the region is written to one row more."""

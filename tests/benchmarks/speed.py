@@ -102,9 +102,8 @@ def occlusion(name: str, model: Classifier, images: Tensor, window: int, stride:
 
     ways = {f"ours, {engine}": ours(engine) for engine in ("dense", "incremental")}
     a, b = (way() for way in ways.values())
-    print(
-        f"{name}: largest difference of drops {float((a - b).abs().amax() / (a.amax() - a.amin())):.1e} of their range"
-    )
+    difference = float((a - b).abs().amax() / (a.amax() - a.amin()))
+    print(f"{name}: dense and incremental logits differ by at most {difference:.1e} of their range")
     found = in_turns({"floor": floor, **ways}, rounds, device)
     per_pass = statistics.median(found["floor"]) / count
     print_ratios(f"{name}, {len(images)} images, {len(windows)} windows {window}/{stride}", found, "floor")

@@ -210,7 +210,7 @@ def _suited(
         sizes = CHUNKS if image.device.type == "cpu" else CHUNKS_GPU
         taken = {size: _per_item(longest, size) for size in sizes}
         chunk = min(taken, key=lambda size: taken[size])
-        # All lanes are run once only, in small chunks: an average over so many needs no repetitions.
+        # Each lane is timed once, in a small chunk: an average over so many needs no repetitions.
         small = sum(len(queue[0]) * _per_item(queue, sizes[0], repeats=1) for queue in queues) / len(windows)
         seconds = small * taken[chunk] / taken[sizes[0]]
         speed = _per_item(everything(windows, plain, image.device)[0], classifier.forward_chunk) / seconds

@@ -29,7 +29,7 @@ class Frames:
         self.labels: list[str] = []
         self.region_kinds: list[str] = []  # mask | box, what the object masks came from
         self.ids: list[str] = []
-        self._boxes: list[np.ndarray] = []  # a tensor takes five times the memory
+        self._boxes: list[np.ndarray] = []  # not tensors, which take several times the memory
         self._companions: list[Companions] = []
         self._pixels, self._bits = 3 * height * width, -(-height * width // 8)
         self._file = os.open(folder / "frames.u8", os.O_RDWR | os.O_CREAT | os.O_EXCL)

@@ -213,6 +213,28 @@ def test_engines_give_the_same_maps(engine: str) -> None:
     assert torch.allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("replaced", "by"), [("_difference", lambda *_: 1.0), ("_per_item", None)])
+def test_auto_stays_dense_where_incremental_differs_or_is_slower(
+    replaced: str, by: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = wrapped(calibrated("resnet18", 96), 0.45, 0.22, (96, 96), 1000)
+    setting = Setting(engine="auto", windows=Windows.of((96, 96), 16, 8), baseline=0.5)
+    slower = lambda queue, size, repeats=3: 1.0 if len(queue[0]) == len(setting.windows) else 1.1  # noqa: E731
+    monkeypatch.setattr(f"pipeline.methods.engine.{replaced}", by or slower)
+    assert Engine.of(model, setting, torch.rand(1, 3, 96, 96)).incremental is None
+
+
+def test_auto_takes_incremental_where_it_is_equal_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = wrapped(calibrated("resnet18", 96), 0.45, 0.22, (96, 96), 1000)
+    setting = Setting(engine="auto", windows=Windows.of((96, 96), 16, 8), baseline=0.5)
+    # Larger chunks take less time here, so the largest is chosen; dense takes longer than any.
+    taken = lambda queue, size, repeats=3: 1.0 if len(queue[0]) == len(setting.windows) else 0.5 / size  # noqa: E731
+    monkeypatch.setattr("pipeline.methods.engine._per_item", taken)
+    engine = Engine.of(model, setting, torch.rand(1, 3, 96, 96))
+    assert engine.incremental is not None
+    assert engine.chunk == 64
+
+
 def test_what_cannot_be_followed_is_computed_densely() -> None:
     model = wrapped(Undecided())
     windows = Windows.of(model.frame, 4, 2)

@@ -22,13 +22,15 @@ from pipeline.passes.illustrate import Illustrator
 from pipeline.passes.refer import References
 from pipeline.passes.spike import SpikeIn, cheapest
 from pipeline.passes.study import Study, found, study
+from pipeline.report.pictures import file_name
 from pipeline.report.press import Press
 from pipeline.report.publish import write_report
 from pipeline.report.settings import ReportSettings
 from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
 from pipeline.run.gate import Gate
-from pipeline.run.provenance import provenance
+from pipeline.run.parts import begun, take_up
+from pipeline.run.provenance import file_times, provenance
 from pipeline.run.reviews import kept
 from pipeline.run.settings import RunSettings
 from pipeline.run.stored import store
@@ -37,6 +39,7 @@ from pipeline.types import (
     AuditError,
     Classifier,
     Dataset,
+    Example,
     Findings,
     Intervention,
     Method,
@@ -50,6 +53,7 @@ from pipeline.types import (
 )
 
 log = logging.getLogger("pipeline")
+SAME = ("packages", "python", "device", "dataset_sha256", "git")  # as when a run that is continued was begun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +105,17 @@ class Audit:
         weights: dict[str, str] = {}
         spikes: pd.DataFrame | None = None
         with Press(folder.partial / "report") as press:
-            for name, source in self._sources():
+            for i, (name, source) in enumerate(self._sources()):
                 classifier = source.load(device)
                 weights[name] = weights_sha256(classifier.module)
-                stock = stock or self.stock(records, classifier, folder.partial / "frames")
+                if stock is None:
+                    same = {"files": file_times(records), "preprocessing": repr(classifier.transform)}
+                    take_up(folder, {key: facts[key] for key in SAME} | same)
+                    stock = self.stock(records, classifier, folder.frames, folder.parts / "images")
+                parts = folder.parts / str(i)
+                if why := begun(parts, {"model": name, "weights": weights[name]}):
+                    log.warning("%s: everything is done again: %s", name, why)
+                    shutil.rmtree(folder.partial / "report" / "maps" / file_name(name), ignore_errors=True)
                 prepared = prepared or repr(classifier.transform)
                 if repr(classifier.transform) != prepared:
                     raise AuditError(
@@ -112,7 +123,7 @@ class Audit:
                     )
                 eye = self.eye(records, classifier)
                 album = Album(model=name, ids=self._drawn(records), frames=stock.frames, press=press)
-                studied = self._study(eye, stock, album)
+                studied = self._study(eye, stock, album, parts)
                 if self.spike_in is not None and not findings:
                     spikes = self._spiked(self.spike_in, eye, stock, studied)
                 findings.append(found(eye, studied, self.methods))
@@ -128,7 +139,7 @@ class Audit:
             problems=stock.problem_rows,
             counts=stock.counts,
             pictures=pd.concat(pictures, ignore_index=True),
-            provenance={**facts, "weights_sha256": weights},
+            provenance={**facts, "weights_sha256": weights, "continues": folder.continues or None},
             config=config,
             gate=self.gate(findings[0].verdicts[0]),
             spikes=spikes,
@@ -153,16 +164,21 @@ class Audit:
         rng = generator(self.run.seed, "images drawn")
         return frozenset(usable[i].id for i in choose_drawn([r.label for r in usable], self.report.images, rng))
 
-    def stock(self, records: Sequence[Record | Problem], classifier: Classifier, folder: Path) -> Stock:
-        """Where these records' images will be, decoded for this classifier; `folder` must not be there yet."""
-        stream = examples(
-            records,
-            classifier.transform,
-            classifier.frame,
-            workers=self.run.workers,
-            min_visible=self.run.min_visible,
-        )
-        return Stock(stream, len(records), classifier.frame, folder)
+    def stock(
+        self, records: Sequence[Record | Problem], classifier: Classifier, folder: Path, parts: Path | None = None
+    ) -> Stock:
+        """Where these records' images will be, decoded for this classifier; `parts` says which are there already."""
+
+        def stream(start: int) -> Iterator[Example | Problem]:
+            return examples(
+                records[start:],
+                classifier.transform,
+                classifier.frame,
+                workers=self.run.workers,
+                min_visible=self.run.min_visible,
+            )
+
+        return Stock(stream, len(records), classifier.frame, folder, parts)
 
     def eye(self, records: Sequence[Record | Problem], classifier: Classifier) -> Eye:
         """How this classifier is looked at.
@@ -174,7 +190,7 @@ class Audit:
         index = class_index(labels, classifier.classes, self.class_map)
         return Eye(classifier=classifier, index=index, target=self.run.target)
 
-    def _study(self, eye: Eye, stock: Stock, album: Album) -> Study:
+    def _study(self, eye: Eye, stock: Stock, album: Album, parts: Path) -> Study:
         """Looks at every image, changes some and looks again, weighs what it saw."""
         seed, batch_size = self.run.seed, self.run.batch_size
         refer = None
@@ -193,6 +209,7 @@ class Audit:
             batch_size=batch_size,
             refer=refer,
             album=album,
+            parts=parts,
         )
         for verdict in studied.verdicts:
             log.info("%s: %s: %s: %s", album.model, verdict.scope, verdict.state, verdict.reason)
@@ -226,7 +243,6 @@ class Audit:
         )
 
     def _write(self, results: Results, folder: RunFolder) -> None:
-        shutil.rmtree(folder.partial / "frames")
         classes = [class_rows(f) for f in results.findings]
         write_tables(results, pd.concat(classes, ignore_index=True), folder.partial)
         store(results, folder.partial)
@@ -234,6 +250,7 @@ class Audit:
             write_report(results, self.sections, self.report, folder.partial, beside=folder.final.parent)
         except AuditError as error:  # no room for the single file: the audit stands, and the page was written
             log.warning("%s", error)
+        folder.done_with_parts()
         write_summary(results, folder.partial)
 
 

@@ -44,7 +44,7 @@ def stocked(network: nn.Module, folder: Path, per_class: int, marked: int | None
     seen = classifier(network, CLASSES, PREPROCESSING, torch.device("cpu"))
     eye = Eye(classifier=seen, index={c: i for i, c in enumerate(CLASSES)}, target="predicted")
     made = [example(k, i, marked=k == marked) for k in range(4) for i in range(per_class)]
-    return eye, Stock(iter(made), len(made), (SIDE, SIDE), folder)
+    return eye, Stock(lambda start: iter(made[start:]), len(made), (SIDE, SIDE), folder)
 
 
 def standard_interventions() -> dict[str, Intervention]:

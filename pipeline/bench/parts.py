@@ -41,7 +41,7 @@ def costs(audit: Audit, meter: Meter, records: Sequence[Record], of: int) -> lis
             raise AuditError(f"none of {len(records)} images can be audited: {stock.problems[0].message}")
         batch = stock.frames.batch(np.arange(n), eye.index).to(eye.classifier.device)
         looking, logits, targets, maps = _looking(meter, eye, batch, audit.methods)
-        observer = Observer(eye, {m: audit.methods[m] for m in maps}, audit.metrics, n)
+        observer = Observer(eye, {m: audit.methods[m] for m in maps}, audit.metrics)
         scoring = meter.cost("scoring", lambda: observer.note(batch, logits, targets, maps), n)
         images, scores, outside = observer.tables(stock.facts)
         changing, trials = [], []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from pipeline.passes.study import Study, study
 from pipeline.planted.bases import BASES, SIDE
 from pipeline.planted.networks import MEAN, NETWORKS, STD
 from pipeline.planted.plants import Mask, Plant
-from pipeline.types import Evidence, Intervention, Method, Metric, Signal
+from pipeline.types import Evidence, Example, Intervention, Method, Metric, Signal
 
 EPOCHS = {"flat": 14, "vit": 12}
 TRAINED = 2400  # pictures of all classes together, at most POOL of each
@@ -138,7 +139,11 @@ def _audit(case: Case, network: nn.Module, seen: Pictures, tools: Tools, folder:
     preprocessing = Preprocessing(resize=(SIDE, SIDE), crop=None, mean=MEAN, std=STD)
     looked = classifier(network, tuple(names), preprocessing, torch.device("cpu"))
     eye = Eye(classifier=looked, index={name: i for i, name in enumerate(names)}, target="predicted")
-    stock = Stock(iter(examples(case, seen)), len(seen.labels), (SIDE, SIDE), folder / "frames")
+
+    def stream(start: int) -> Iterator[Example]:
+        return islice(examples(case, seen), start, None)
+
+    stock = Stock(stream, len(seen.labels), (SIDE, SIDE), folder / "frames")
     return study(eye, stock, **vars(tools), name=case.name, seed=case.seed, batch_size=64)
 
 

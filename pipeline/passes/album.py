@@ -47,6 +47,15 @@ class Album:
     def __contains__(self, row: int) -> bool:
         return row in self._drawn
 
+    def drawn(self, start: int) -> dict[int, tuple[str, ...]]:
+        """The methods that have a heat map of every row drawn from `start` on, once all that is drawn is on disk."""
+        self.press.settle()
+        return {row: methods for row, methods in self._drawn.items() if row >= start}
+
+    def take_up(self, drawn: Mapping[str, Sequence[str]]) -> None:
+        """Rows that an earlier process drew into the same folder."""
+        self._drawn.update({int(row): tuple(methods) for row, methods in drawn.items()})
+
     def picture(self, row: int) -> str:
         """The path of a row's photograph, relative to the report."""
         return f"pictures/{row:06d}.webp"

@@ -1,48 +1,91 @@
-"""Columns of numbers that a walk fills a batch at a time, in one block of memory."""
+"""Columns of numbers that a walk fills a batch at a time, and lays down in parts."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipeline.core.stats import Floats
+from pipeline.run.parts import Parts
+
+SECONDS = 30.0  # of work that a killed run may lose
+WORTH = 50  # laying down takes at most one part in this many of the time
 
 
 class Columns:
-    """Named columns of up to `capacity` float64 values; which columns there are, the first batch says.
+    """Named columns; which there are, the first batch says.
 
-    One block, since a table per batch left gaps between what came and went: memory then grew ten times as fast as the
-    tables.
+    With a folder they are laid down there in parts, so that memory holds what is not laid down yet, and a later process
+    goes on after the last part; without one they stay in memory.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._names: tuple[str, ...] = ()
-        self._block: Floats = np.empty((0, capacity))
-        self._filled = 0
+    def __init__(self, folder: Path | None = None) -> None:
+        self._parts = Parts(folder) if folder is not None else None
+        self.kept = len(self._parts) if self._parts is not None else 0  # rows that are laid down
+        self._batches: list[dict[str, np.ndarray]] = []
+        self._waiting = 0
+        self._due = time.monotonic() + SECONDS
 
     def __len__(self) -> int:
-        return self._filled
+        return self.kept + self._waiting
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to `keep`."""
+        return self._parts is not None and self._waiting > 0
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for it."""
+        return self.waits and time.monotonic() >= self._due
 
     def add(self, columns: Mapping[str, np.ndarray]) -> None:
-        """Appends a batch: every column (B,).
+        """Appends a batch: every column (B, ...).
 
         Raises:
-            ValueError: other columns than before, or more rows than the capacity.
+            ValueError: other columns than before, or columns of unlike length.
         """
-        if not self._names:
-            self._names = tuple(columns)
-            self._block = np.empty((len(columns), self._capacity))
-        if tuple(columns) != self._names:
-            raise ValueError(f"`columns` must be {', '.join(self._names)}, got {', '.join(columns)}")
-        values = np.stack([np.asarray(c, np.float64) for c in columns.values()])
-        end = self._filled + values.shape[1]
-        if end > self._capacity:
-            raise ValueError(f"`columns` has room for {self._capacity} rows, got {end}")
-        self._block[:, self._filled : end] = values
-        self._filled = end
+        known = tuple(self._batches[0]) if self._batches else tuple(columns)
+        if tuple(columns) != known:
+            raise ValueError(f"`columns` must be {', '.join(known)}, got {', '.join(columns)}")
+        lengths = {len(c) for c in columns.values()}
+        if len(lengths) != 1:
+            raise ValueError(f"`columns` must be equally long, got {sorted(lengths)}")
+        self._batches.append(dict(columns))
+        self._waiting += lengths.pop()
 
-    def columns(self) -> dict[str, Floats]:
-        """Every column, as far as it is filled."""
-        return {name: row[: self._filled] for name, row in zip(self._names, self._block, strict=True)}
+    def keep(self, note: object = None, state: Mapping[str, np.ndarray] | None = None) -> None:
+        """Lays down what was added since the last time, with a note and the sums over all rows so far."""
+        if self._parts is None or not self._waiting:
+            return
+        start = time.monotonic()
+        self._parts.add(self._joined(), note, state or {})
+        self.kept, self._waiting, self._batches = len(self._parts), 0, []
+        now = time.monotonic()
+        self._due = now + max(SECONDS, WORTH * (now - start))
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every column, as far as it is filled. What waits is not laid down by this."""
+        if self._parts is None or not self.kept:
+            return self._joined()
+        kept = self._parts.arrays()
+        if not self._waiting:
+            return kept
+        new = self._joined()
+        return {name: np.concatenate([values, new[name]]) for name, values in kept.items()}
+
+    def notes(self) -> list[Any]:
+        """What was noted with every part."""
+        return self._parts.notes() if self._parts is not None else []
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The sums that were laid down last."""
+        return self._parts.state() if self._parts is not None else {}
+
+    def _joined(self) -> dict[str, np.ndarray]:
+        if not self._batches:
+            return {}
+        return {name: np.concatenate([batch[name] for batch in self._batches]) for name in self._batches[0]}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from pipeline.core.properties import properties
 from pipeline.passes.columns import Columns
 from pipeline.passes.eye import Rows, in_batches
 from pipeline.run.frames import Frames
-from pipeline.types import Example, Problem
+from pipeline.types import AuditError, Example, Problem
 
 log = logging.getLogger("pipeline")
 
@@ -22,16 +24,46 @@ log = logging.getLogger("pipeline")
 class Stock:
     """The images of a run: decoded during the first walk, read from disk in every later one.
 
-    `facts` (one row per audited image, in the order of `frames`) and `problems` are complete after the first walk.
+    `stream` gives the images from one of the `total` records on. With `parts` the first walk lays down there how far it
+    came, and the stock of a later process goes on after that. `facts` (one row per audited image, in the order of
+    `frames`) and `problems` are complete after the first walk.
+
+    Raises:
+        AuditError: the frames that the parts are about are gone.
     """
 
-    def __init__(self, stream: Iterator[Example | Problem], total: int, frame: tuple[int, int], folder: Path) -> None:
+    def __init__(
+        self,
+        stream: Callable[[int], Iterator[Example | Problem]],
+        total: int,
+        frame: tuple[int, int],
+        folder: Path,
+        parts: Path | None = None,
+    ) -> None:
         self.frames = Frames(folder, frame)
         self.problems: list[Problem] = []
         self.total = total
-        self._facts: defaultdict[str, list[object]] = defaultdict(list)
-        self._properties = Columns(total)
-        self._stream: Iterator[Example | Problem] | None = stream
+        self._facts: defaultdict[str, list[Any]] = defaultdict(list)
+        self._properties = Columns(parts)
+        self._records = 0  # that were walked over
+        for note in self._properties.notes():
+            self._take_up(**note)
+        self._noted = len(self.problems)
+        if not self.frames.holds(len(self.frames)):
+            raise AuditError(f"{folder} lacks images of the unfinished run that it belongs to; remove its folder")
+        self._stream: Iterator[Example | Problem] | None = stream(self._records)
+
+    def _take_up(self, records: int, problems: list[dict[str, Any]], facts: dict[str, list[Any]]) -> None:
+        """What one part says of its rows, which lie in the frames' file."""
+        self._records = records
+        self.problems += [Problem(**{**p, "path": Path(p["path"])}) for p in problems]
+        facts["boxes"] = [[tuple(box) for box in boxes] for boxes in facts["boxes"]]
+        facts["companions"] = [tuple((c, tuple(box)) for c, box in several) for several in facts["companions"]]
+        for name, values in facts.items():
+            self._facts[name] += values
+        known = ("id", "class", "region_kind", "boxes", "companions")
+        for image, label, kind, boxes, companions in zip(*(facts[k] for k in known), strict=True):
+            self.frames.taken(image, label, kind, np.array(boxes, np.float32).reshape(-1, 4), companions)
 
     @property
     def facts(self) -> pd.DataFrame:
@@ -53,13 +85,31 @@ class Stock:
         assert counts["total"] == counts["audited"] + skipped + failed, counts
         return counts
 
-    def walk(self, batch_size: int) -> Iterator[Rows]:
-        """Rows of `frames` that are ready to be read, a batch at a time."""
+    def walk(self, batch_size: int, start: int = 0) -> Iterator[Rows]:
+        """Rows of `frames` that are ready to be read, a batch at a time, from `start` on, where a batch begins."""
+        yield from in_batches(np.arange(start, len(self.frames)), batch_size)
         if self._stream is None:
-            yield from in_batches(np.arange(len(self.frames)), batch_size)
             return
-        start = 0
-        for item in self._stream:
+        while batch := self._decoded(self._stream, batch_size):
+            end = len(self.frames)
+            yield np.arange(end - batch, end)
+        self._stream = None
+
+    def keep(self) -> None:
+        """Lays down what is known of the images that were walked over."""
+        if not self._properties.waits:
+            return
+        self.frames.settle()
+        problems = [{**asdict(p), "path": str(p.path)} for p in self.problems[self._noted :]]
+        facts = {name: values[self._properties.kept :] for name, values in self._facts.items()}
+        self._properties.keep({"records": self._records, "problems": problems, "facts": facts})
+        self._noted = len(self.problems)
+
+    def _decoded(self, stream: Iterator[Example | Problem], batch_size: int) -> int:
+        """How many more images could be decoded: a batch, or what was left."""
+        found = []
+        for item in stream:
+            self._records += 1
             if isinstance(item, Problem):
                 log.warning("%s: %s: %s: %s", item.status, item.id, item.reason, item.message)
                 self.problems.append(item)
@@ -67,13 +117,12 @@ class Stock:
             self.frames.add(item)
             for name, value in _facts(item).items():
                 self._facts[name].append(value)
-            self._properties.add(_properties(item))
-            if len(self.frames) - start == batch_size:
-                yield np.arange(start, len(self.frames))
-                start = len(self.frames)
-        self._stream = None
-        if len(self.frames) > start:
-            yield np.arange(start, len(self.frames))
+            found.append(properties(item.image.numpy(), item.inside.numpy()))
+            if len(found) == batch_size:
+                break
+        if found:
+            self._properties.add({f"probe_{k}": np.array([f[k] for f in found]) for k in found[0]})
+        return len(found)
 
 
 def _facts(example: Example) -> dict[str, object]:
@@ -92,8 +141,3 @@ def _facts(example: Example) -> dict[str, object]:
         "file_type": example.file_type,
         "camera": example.camera,
     }
-
-
-def _properties(example: Example) -> dict[str, np.ndarray]:
-    found = properties(example.image.numpy(), example.inside.numpy())
-    return {f"probe_{k}": np.array([v]) for k, v in found.items()}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +18,10 @@ from pipeline.core.stats import Floats
 from pipeline.passes.columns import Columns
 from pipeline.passes.eye import Eye, Rows, generator, halved, in_batches, log_odds, to_host
 from pipeline.run.frames import Frames
+from pipeline.run.parts import begun
 from pipeline.types import Batch, Box, Intervention
 
+log = logging.getLogger("pipeline")
 TRIALS = [
     "intervention",
     "arm",
@@ -45,16 +50,21 @@ def intervene(
     name: str,
     seed: int,
     batch_size: int,
+    parts: Path | None = None,
 ) -> pd.DataFrame:
     """Plans every intervention, changes the images, looks again: `trials` of types.Observed.
 
-    `images` has one row per row of `frames`, in the same order.
+    `images` has one row per row of `frames`, in the same order. In `parts` the walk lays down what it finished, and
+    goes on from there.
     """
     plan = _planned(images, interventions, seed)
     if not len(plan):
         return pd.DataFrame(columns=TRIALS)
-    found = Columns(len(plan))
-    with tqdm(total=len(plan), desc=f"{name}: changing", unit="image", disable=None) as bar:
+    if parts is not None and (why := begun(parts, {"plan": _digest(plan)})):
+        log.warning("%s: all changes are made again: %s", name, why)
+    found = Columns(parts)
+    done, start = len(found), 0
+    with tqdm(total=len(plan), initial=done, desc=f"{name}: changing", unit="image", disable=None) as bar:
         for (key, arm), group in plan.groupby(["intervention", "arm"], sort=False):
 
             def look(rows: Rows, group: pd.DataFrame = group, key: str = str(key), arm: str = str(arm)) -> None:
@@ -62,9 +72,21 @@ def intervene(
                 found.add(_looked(eye, frames, interventions[key], part, arm))
                 bar.update(len(part))
 
+            # Parts end where batches end, so that what is left comes in the batches that it would have come in.
             for rows in in_batches(np.arange(len(group)), batch_size):
-                halved(look, rows)
+                if start + rows[0] >= done:
+                    halved(look, rows)
+                if found.due:
+                    found.keep()
+            start += len(group)
+    found.keep()
     return _trials(eye, images, plan, found.columns())
+
+
+def _digest(plan: pd.DataFrame) -> str:
+    """Tells plans apart; places follow from the rest and the images."""
+    told = plan[["intervention", "arm", "recipient", "donor", "tested", "spot"]]
+    return hashlib.sha256(pd.util.hash_pandas_object(told, index=False).to_numpy().tobytes()).hexdigest()
 
 
 def _planned(images: pd.DataFrame, interventions: Mapping[str, Intervention], seed: int) -> pd.DataFrame:

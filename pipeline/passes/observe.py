@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache, partial
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,8 @@ from pipeline.passes.attribute import attributed
 from pipeline.passes.columns import Columns
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, Rows, halved, log_odds, to_host
-from pipeline.passes.point import GRID, half, peaks, pointed, small_maps
+from pipeline.passes.point import half, peaks, pointed, small_maps
+from pipeline.run.frames import Frames
 from pipeline.types import AuditError, Batch, Images, Labels, Maps, Method, Metric
 
 PEAK = ("x0", "y0", "x1", "y1")
@@ -37,32 +39,55 @@ def observe(
     name: str,
     batch_size: int,
     album: Album | None = None,
+    parts: Path | None = None,
 ) -> tuple[Observer, dict[str, str]]:
     """Looks at every image; methods that would lie about this model are refused first, with their reasons.
 
-    `album` draws its images from the maps as they are made.
+    `album` draws its images from the maps as they are made. `parts` is where finished parts are laid down, and where
+    those of an earlier process lie.
 
     Raises:
         AuditError: no image could be audited.
     """
-    walk = stock.walk(batch_size)
-    first = next(walk, None)
-    if first is None:
-        raise AuditError(_nothing(stock))
-    probed = first[np.unique(np.linspace(0, len(first) - 1, PROBED).round().astype(int))]
-    batch = stock.frames.batch(probed, eye.index).to(eye.classifier.device)
-    targets = eye.targets(batch.labels, eye.classifier(batch.images).argmax(dim=1))
-    refused = refusals(eye, methods, batch.images, targets)
-    observer = Observer(eye, {m: f for m, f in methods.items() if m not in refused}, metrics, stock.total, album)
+    kept = Columns(parts)
+    notes = kept.notes()
+    walk = stock.walk(batch_size, len(kept))
+    first: Iterable[Rows] = ()
+    if notes:
+        refused = notes[0]["refused"]
+    else:
+        rows = next(walk, None)
+        if rows is None:
+            raise AuditError(_nothing(stock))
+        refused = _refused(eye, stock.frames, methods, rows)
+        first = [rows]
+    used = {m: f for m, f in methods.items() if m not in refused}
+    observer = Observer(eye, used, metrics, columns=kept, album=album)
 
     def look(part: Rows) -> None:
         observer.see(part, stock.frames.batch(part, eye.index))
 
-    with tqdm(total=stock.total, desc=f"{name}: looking", unit="image", disable=None) as bar:
-        for rows in chain([first], walk):
+    def keep() -> None:
+        stock.keep()  # first, since the numbers are about its images
+        observer.keep({"refused": refused})
+
+    done = len(kept) + len(stock.problems)
+    with tqdm(total=stock.total, initial=done, desc=f"{name}: looking", unit="image", disable=None) as bar:
+        for rows in chain(first, walk):
             halved(look, rows)
             bar.update(len(rows))
+            if kept.due:
+                keep()
+    keep()
     return observer, refused
+
+
+def _refused(eye: Eye, frames: Frames, methods: Mapping[str, Method], rows: Rows) -> dict[str, str]:
+    """The methods that would lie about this model, tried on a few of these images."""
+    probed = rows[np.unique(np.linspace(0, len(rows) - 1, PROBED).round().astype(int))]
+    batch = frames.batch(probed, eye.index).to(eye.classifier.device)
+    targets = eye.targets(batch.labels, eye.classifier(batch.images).argmax(dim=1))
+    return refusals(eye, methods, batch.images, targets)
 
 
 def refusals(eye: Eye, methods: Mapping[str, Method], images: Images, targets: Labels) -> dict[str, str]:
@@ -80,24 +105,36 @@ def _nothing(stock: Stock) -> str:
 
 
 class Observer:
-    """Accumulates what one model says and what its maps show, a batch at a time; numbers cross once per batch."""
+    """Accumulates what one model says and what its maps show, a batch at a time; numbers cross once per batch.
+
+    `columns` may hold what an earlier process saw.
+    """
 
     def __init__(
         self,
         eye: Eye,
         methods: Mapping[str, Method],
         metrics: Mapping[str, Metric],
-        capacity: int,
+        *,
+        columns: Columns | None = None,
         album: Album | None = None,
     ) -> None:
         self.eye, self.methods, self.metrics, self.album = eye, methods, metrics, album
+        self._columns = Columns() if columns is None else columns
         height, width = eye.classifier.frame
         shape = (2, len(eye.classes), height, width)
         self._outside = {m: torch.zeros(shape, device=eye.classifier.device) for m in methods}
-        self._ids: list[str] = []
-        self._images = Columns(capacity)
-        self._scores = {m: Columns(capacity) for m in methods}
-        self._small = np.empty((capacity, GRID, GRID), np.float16)
+        for m, sums in self._columns.state().items():
+            self._outside[m] += torch.from_numpy(sums).to(eye.classifier.device)
+        for note in self._columns.notes():
+            if album is not None:
+                album.take_up(note["drawn"])
+
+    def keep(self, note: Mapping[str, object]) -> None:
+        """Lays down what was seen since the last time, the pictures drawn of it, and a note of the caller's."""
+        drawn = self.album.drawn(self._columns.kept) if self.album is not None else {}
+        sums = {m: outside.cpu().numpy() for m, outside in self._outside.items()}
+        self._columns.keep({**note, "drawn": drawn}, sums)
 
     def see(self, rows: Rows, host: Batch) -> None:
         """Predicts, attributes, draws and scores one batch."""
@@ -117,13 +154,11 @@ class Observer:
         corners = peaks(list(maps.values()), batch.inside)
         small = small_maps(list(maps.values()), batch.inside).half().cpu().numpy()
         columns |= {f"peak_{side}": corners[:, i] for i, side in enumerate(PEAK)}
-        numbers = to_host(columns), {name: to_host(block) for name, (block, _) in found.items()}
+        scores = {f"{name}:{column}": v for name, (block, _) in found.items() for column, v in block.items()}
+        numbers = to_host(columns | scores)
         # Kept only now: a batch that ran out of memory half-way leaves nothing behind and is seen again in halves.
-        self._small[len(self._ids) : len(self._ids) + len(batch)] = small
-        self._ids.extend(batch.ids)
-        self._images.add(numbers[0])
+        self._columns.add({"small_map": small, **numbers})
         for name, (_, outside) in found.items():
-            self._scores[name].add(numbers[1][name])
             self._outside[name] += outside
 
     def _score(self, maps: Maps, batch: Batch, halves: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -138,30 +173,19 @@ class Observer:
         in_half = torch.stack([halves == 0, halves == 1], dim=1).to(outside.dtype)
         return columns, torch.einsum("bs,bc,bhw->schw", in_half, audited, outside)
 
-    def _image_rows(self) -> pd.DataFrame:
-        names, columns = self.eye.names, self._images.columns()
-        predicted, target = columns.pop("predicted").astype(int), columns.pop("target").astype(int)
-        correct = columns.pop("correct").astype(bool)
-        corners = np.stack([columns.pop(f"peak_{side}") for side in PEAK], axis=1)
-        named = {"predicted": names[predicted], "target": names[target], "correct": correct}
-        places = [tuple(map(float, c)) if np.isfinite(c).all() else None for c in corners]
-        own = {"half": [half(i) for i in self._ids], "peak": pd.Series(places, dtype=object)}
-        return pd.DataFrame({"id": self._ids, **named, **columns, **own}).assign(
-            small_map=list(self._small[: len(self._ids)])
-        )
-
     def tables(self, facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
-        """`images`, `scores` and `outside_maps` of types.Observed."""
-        images = facts.merge(self._image_rows(), on="id", validate="one_to_one")
+        """`images`, `scores` and `outside_maps` of types.Observed; `facts` has a row for every image seen, in order."""
+        columns = self._columns.columns()
+        scored = {m: {c: columns.pop(f"{m}:{c}") for c in _of(m, columns)} for m in self.methods}
+        images = pd.concat([facts, _image_rows(self.eye, facts["id"], columns)], axis=1)
         images["frame"] = [self.eye.classifier.frame] * len(images)
         counts = images["class"].value_counts().reindex(self.eye.classes, fill_value=0).to_numpy()
         halves = {name: sums.cpu().numpy() for name, sums in self._outside.items()}
         images = pointed(images, self.eye.classes, halves)
         outside = {name: sums.sum(axis=0) / np.maximum(counts, 1)[:, None, None] for name, sums in halves.items()}
-        if not self._scores:
+        if not scored:
             return images, pd.DataFrame(columns=["id", "method", "class", "undefined"]), outside
-        rows = [_score_rows(self._ids, name, block.columns()) for name, block in self._scores.items()]
-        scores = pd.concat(rows, ignore_index=True).merge(images[["id", "class", "correct"]], on="id")
+        scores = pd.concat([_score_rows(images, m, own) for m, own in scored.items()], ignore_index=True)
         if "iou_binary" in scores:
             scores["shared_interest_case"] = shared_interest_case(
                 scores["iou_binary"], scores["ground_truth_coverage"], scores["saliency_coverage"], scores["correct"]
@@ -184,6 +208,25 @@ def _prediction(logits: Tensor, labels: Tensor, predicted: Tensor, targets: Tens
     }
 
 
-def _score_rows(ids: Sequence[str], method: str, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+def _of(method: str, columns: Mapping[str, np.ndarray]) -> list[str]:
+    """The names of a method's own columns."""
+    return [c.removeprefix(f"{method}:") for c in columns if c.startswith(f"{method}:")]
+
+
+def _image_rows(eye: Eye, ids: pd.Series, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    """What was seen of every image, besides the scores."""
+    names, small = eye.names, columns.pop("small_map")
+    predicted, target = columns.pop("predicted").astype(int), columns.pop("target").astype(int)
+    correct = columns.pop("correct").astype(bool)
+    corners = np.stack([columns.pop(f"peak_{side}") for side in PEAK], axis=1)
+    named = {"predicted": names[predicted], "target": names[target], "correct": correct}
+    places = [tuple(map(float, c)) if np.isfinite(c).all() else None for c in corners]
+    own = {"half": [half(i) for i in ids], "peak": pd.Series(places, dtype=object)}
+    return pd.DataFrame({**named, **columns, **own}).assign(small_map=list(small))
+
+
+def _score_rows(images: pd.DataFrame, method: str, columns: dict[str, np.ndarray]) -> pd.DataFrame:
     reasons = np.array(REASONS, dtype=object)[columns.pop("undefined").astype(int)]
-    return pd.DataFrame({"id": list(ids), "method": method, "undefined": reasons, **columns})
+    ids, labels, correct = (images[c].to_numpy() for c in ("id", "class", "correct"))
+    own = {"id": ids, "method": method, "undefined": reasons, **columns}
+    return pd.DataFrame({**own, "class": labels, "correct": correct})

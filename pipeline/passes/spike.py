@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from pipeline.judge import Judge
 from pipeline.models.spiked import CORNERS, Spiked, mark, place, stamp
+from pipeline.passes.columns import Columns
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, generator, in_batches
 from pipeline.passes.study import Study, study
@@ -188,7 +189,7 @@ class _Shelf(Stock):
 
     def __init__(self, frames: Frames, facts: pd.DataFrame) -> None:
         self.frames, self.total, self.problems = frames, len(frames), []
-        self._known = facts
+        self._known, self._properties = facts, Columns()
         self._stream = None
 
     @property

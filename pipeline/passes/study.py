@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,19 +46,25 @@ def study(
     batch_size: int,
     refer: Refer | None = None,
     album: Album | None = None,
+    parts: Path | None = None,
 ) -> Study:
     """Attribution first, since it proposes the places that the interventions then test.
 
     `refer` makes the references of `Observed` with the methods that the model was found fit for; `album` draws its
-    images from the maps that are made here.
+    images from the maps that are made here. In `parts` the walks lay down what they finished, and go on from there.
 
     Raises:
         AuditError: no image could be audited.
     """
-    observer, refused = observe(eye, stock, methods, metrics, name=name, batch_size=batch_size, album=album)
+    looking, changing = (parts / "looking", parts / "changing") if parts is not None else (None, None)
+    observer, refused = observe(
+        eye, stock, methods, metrics, name=name, batch_size=batch_size, album=album, parts=looking
+    )
     images, scores, outside = observer.tables(stock.facts)
     del observer  # with its copy of the numbers
-    trials = intervene(eye, stock.frames, images, interventions, name=name, seed=seed, batch_size=batch_size)
+    trials = intervene(
+        eye, stock.frames, images, interventions, name=name, seed=seed, batch_size=batch_size, parts=changing
+    )
     usable = {m: f for m, f in methods.items() if m not in refused}
     present = np.array([(images["class"] == c).any() for c in eye.classes])
     observed = Observed(

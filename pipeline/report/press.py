@@ -26,6 +26,7 @@ class Press:
     def __init__(self, folder: Path, *, threads: int = THREADS, pending: int = PENDING) -> None:
         self._folder = folder
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="press")
+        self._pending = pending
         self._room = BoundedSemaphore(pending)
         self._asked: set[str] = set()
         self._errors: list[Exception] = []
@@ -42,6 +43,14 @@ class Press:
             self._room.acquire()
             self._pool.submit(self._write, path, write, pixels)
         return path
+
+    def settle(self) -> None:
+        """Waits until every picture that was asked for is written; raises what one failed with."""
+        for _ in range(self._pending):
+            self._room.acquire()
+        self._room.release(self._pending)
+        if self._errors:
+            raise self._errors[0]
 
     def _write(self, path: str, write: Writes, pixels: Tensor) -> None:
         try:

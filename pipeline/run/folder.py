@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,10 @@ from pipeline.types import AuditError
 
 log = logging.getLogger("pipeline")
 
+PARTS, FRAMES = "parts", "frames"  # of a run that goes on: what its walks finished, and the decoded images
+OF = "of.json"  # within the parts: what they were made of, the configuration's digest among it
+_LASTING = (PARTS, FRAMES, "report", "audit.log")  # of an unfinished run, when the next one takes it up
+
 
 class LockedError(AuditError):
     """Another run of the same configuration is going on (exit code 75)."""
@@ -27,7 +33,8 @@ class RunFolder:
     """`<root>/<name>/<run_id>/`, complete or absent.
 
     As a context manager: takes the lock, makes `<run_id>.partial/`, logs into it, and renames it when the block ends
-    well. After an error the partial folder stays, with the log that says why.
+    well. After an error the partial folder stays, with the log that says why; the next run of the same configuration
+    takes it up if it has finished parts (`continues` is then its id), under an id of its own.
     """
 
     root: Path
@@ -38,6 +45,7 @@ class RunFolder:
         self.created = datetime.now(UTC)
         self.run_id = f"{self.created:%Y%m%dT%H%M%SZ}-{self.digest[:6]}"
         self._parent = self.root.absolute() / self.name
+        self.continues = ""
 
     @property
     def partial(self) -> Path:
@@ -48,6 +56,29 @@ class RunFolder:
     def final(self) -> Path:
         """Where the complete run will lie."""
         return self._parent / self.run_id
+
+    @property
+    def parts(self) -> Path:
+        """Where the walks lay down what they finished."""
+        return self.partial / PARTS
+
+    @property
+    def frames(self) -> Path:
+        """Where the decoded images lie while the run goes on."""
+        return self.partial / FRAMES
+
+    def forget(self, why: str) -> None:
+        """Removes all that an unfinished run left but its log: it was not of the same, or it is damaged."""
+        log.warning("run %s cannot be continued: %s; everything is done again", self.continues, why)
+        for name in set(_LASTING) - {"audit.log"}:
+            shutil.rmtree(self.partial / name, ignore_errors=True)
+        self.continues = ""
+
+    def done_with_parts(self) -> None:
+        """Removes what only an unfinished run needs; the parts first, since they say that the images are there."""
+        for folder in (self.parts, self.frames):
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
     def __enter__(self) -> RunFolder:
         try:
@@ -63,12 +94,15 @@ class RunFolder:
             self._lock.close()
             raise LockedError(f"another run of this configuration is writing to {self._parent}; wait for it") from None
         self._make_fresh()
+        self._take_up()
         self._handler = logging.FileHandler(self.partial / "audit.log", encoding="utf-8")
         self._handler.setFormatter(_utc_formatter())
         log.addHandler(self._handler)
         log.setLevel(logging.INFO)
         log.propagate = False  # problems are counted at the end, not printed one by one
         log.info("run %s started", self.run_id)
+        if self.continues:
+            log.info("it takes up what run %s left", self.continues)
         return self
 
     def _make_fresh(self) -> None:
@@ -84,6 +118,23 @@ class RunFolder:
             self.run_id = f"{wanted}-{attempt}"
         raise AuditError(f"`run.folder`: {self._parent} already holds {wanted} and 98 more of the same second")
 
+    def _take_up(self) -> None:
+        """Makes the newest unfinished run of this configuration this one's folder; the lock says that nobody is at it.
+
+        Of older ones the log stays, and what takes room goes.
+        """
+        left = [p for p in sorted(self._parent.glob("*.partial"), reverse=True) if _digest(p) == self.digest]
+        for i, folder in enumerate(left):
+            if i == 0:
+                self.continues = folder.name.removesuffix(".partial")
+                folder.replace(self.partial)  # which is empty
+                for entry in self.partial.iterdir():
+                    if entry.name not in _LASTING:
+                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            else:
+                shutil.rmtree(folder / PARTS)
+                shutil.rmtree(folder / FRAMES, ignore_errors=True)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -92,6 +143,8 @@ class RunFolder:
                 log.info("run %s done", self.run_id)
             elif isinstance(error, AuditError):
                 log.error("%s", error)
+            elif isinstance(error, KeyboardInterrupt):
+                log.error("stopped from the keyboard")
             else:
                 log.error("the run failed", exc_info=error)
         finally:
@@ -101,6 +154,14 @@ class RunFolder:
             self.partial.replace(self.final)
             _point(self._parent / "latest", self.run_id)
         self._lock.close()
+
+
+def _digest(folder: Path) -> str:
+    """Of the configuration whose unfinished parts a folder holds; empty where it holds none."""
+    try:
+        return str(json.loads((folder / PARTS / OF).read_text(encoding="utf-8"))["config"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def _point(link: Path, target: str) -> None:
@@ -119,12 +180,23 @@ def _utc_formatter() -> logging.Formatter:
     return formatter
 
 
+def _settle(path: Path) -> None:
+    """Waits until a file or a folder is on the disk."""
+    at = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(at)
+    finally:
+        os.close(at)
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well."""
+    """A temporary path beside `path` that takes its place when the block ends well, whole even if the power fails."""
     temporary = path.with_name(f".{path.name}.part")
     try:
         yield temporary
+        _settle(temporary)
         temporary.replace(path)
+        _settle(path.parent)
     finally:
         temporary.unlink(missing_ok=True)

@@ -19,12 +19,13 @@ class Frames:
 
     Passes after the first read from here instead of decoding again; memory holds the batch, not the dataset (the
     operating system caches what fits; a memory map would count as the process's own). 224 x 224 costs 163 KB an image.
-    The file lives in the run's folder and is removed when it is done.
+    The file lives in the run's folder and is removed when it is done; what an earlier process left in it is only there
+    once it was `taken`.
     """
 
     def __init__(self, folder: Path, frame: tuple[int, int]) -> None:
         height, width = frame
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.frame = frame
         self.labels: list[str] = []
         self.region_kinds: list[str] = []  # mask | box, what the object masks came from
@@ -32,7 +33,7 @@ class Frames:
         self._boxes: list[np.ndarray] = []  # not tensors, which take several times the memory
         self._companions: list[Companions] = []
         self._pixels, self._bits = 3 * height * width, -(-height * width // 8)
-        self._file = os.open(folder / "frames.u8", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        self._file = os.open(folder / "frames.u8", os.O_RDWR | os.O_CREAT)
         weakref.finalize(self, os.close, self._file)
 
     def __len__(self) -> int:
@@ -44,11 +45,24 @@ class Frames:
         row = np.concatenate([example.image.numpy().ravel(), *masks])
         if os.pwrite(self._file, row.data, len(self) * len(row)) != len(row):
             raise OSError(f"the disk took only a part of image {example.record.id!r}; make room")
-        self.ids.append(example.record.id)
-        self.labels.append(example.record.label)
-        self.region_kinds.append(example.region_kind)
-        self._boxes.append(example.boxes.numpy().copy())
-        self._companions.append(example.companions)
+        record = example.record
+        self.taken(record.id, record.label, example.region_kind, example.boxes.numpy().copy(), example.companions)
+
+    def taken(self, name: str, label: str, region_kind: str, boxes: np.ndarray, companions: Companions) -> None:
+        """The next row is that of this image, as it lies in the file."""
+        self.ids.append(name)
+        self.labels.append(label)
+        self.region_kinds.append(region_kind)
+        self._boxes.append(boxes)
+        self._companions.append(companions)
+
+    def holds(self, rows: int) -> bool:
+        """Whether the file is long enough for so many rows."""
+        return os.fstat(self._file).st_size >= rows * (self._pixels + 2 * self._bits)
+
+    def settle(self) -> None:
+        """Waits until all rows are on the disk."""
+        os.fsync(self._file)
 
     def batch(self, rows: Sequence[int] | np.ndarray, index: Mapping[str, int]) -> Batch:
         """The images of these rows on the host, uint8; `index` gives the logit column of each label."""

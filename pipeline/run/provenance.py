@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.types import Problem, Record
+from pipeline.types import PngMask, Problem, Record
 
 PACKAGES = ("shortcut-audit", "torch", "torchvision", "captum", "numpy", "pandas", "pillow", "scipy", "hydra-core")
 
@@ -43,6 +43,17 @@ def fingerprint(records: Sequence[Record | Problem]) -> str:
         if isinstance(record, Record):
             told += [record.label, [(o.label, o.box) for o in record.objects]]
         digest.update(json.dumps(told).encode())
+    return digest.hexdigest()
+
+
+def file_times(records: Sequence[Record | Problem]) -> str:
+    """SHA-256 over when the files of images and masks were last changed, and over the masks that are no files."""
+    digest = hashlib.sha256()
+    for record in records:
+        masks = [o.mask for o in record.objects] if isinstance(record, Record) else []
+        paths = [record.path, *(m.path for m in masks if isinstance(m, PngMask))]
+        told: list[object] = [(str(p), p.stat().st_mtime_ns if p.is_file() else None) for p in paths]
+        digest.update(repr([*told, masks]).encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -93,7 +93,8 @@ def _evidence_row(model: str, e: Evidence) -> dict[str, object]:
     row: dict[str, object] = {"model": model, "signal": e.signal, "class": e.class_name}
     row |= {"estimate": e.estimate, "low": e.low, "high": e.high, "unit": e.unit, "p_value": e.p_value}
     row |= {"n": e.n, "n_others": e.n_others, "detectable": e.detectable, "decides": e.decides, "version": e.version}
-    return row | {"details": json.dumps(json_ready(dict(e.details)), sort_keys=True)}
+    details = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in e.details.items()}
+    return row | {"details": json.dumps(json_ready(details), sort_keys=True)}
 
 
 def write_tables(results: Results, classes: pd.DataFrame, folder: Path) -> None:

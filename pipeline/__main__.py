@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import re
 import sys
 import tempfile
 import traceback
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import hydra
+import torch
 from omegaconf import DictConfig
 
 from pipeline.audit import Audit
@@ -22,6 +22,7 @@ from pipeline.bench.run import bench, lines
 from pipeline.calibrate.judging import read
 from pipeline.calibrate.run import Calibration
 from pipeline.calibrate.write import write_rates
+from pipeline.command_line import VERBS, UsageError, understood
 from pipeline.config import ConfigError, build, packaged
 from pipeline.core.allocator import keep_freed_memory
 from pipeline.report.compare_page import CompareRuns
@@ -33,84 +34,29 @@ from pipeline.types import AuditError, Results
 # drops return values, and an exit inside one job would end the sweep.
 OUTCOMES = "SHORTCUT_AUDIT_OUTCOMES"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Verb:
-    """A verb's configuration and, where it takes files or folders by their place, the key that they go to."""
-
-    config: str
-    takes: str = ""
-    several: bool = False
-    opens: str = ""  # the override that `--open` stands for
-
-
-# Without a verb it audits.
-VERBS = {
-    "audit": Verb(config="config", opens="report.open=true"),
-    "bench": Verb(config="config"),
-    "calibrate": Verb(config="calibrate"),
-    "report": Verb(config="render", takes="folder", opens="report.open=true"),
-    "compare": Verb(config="compare", takes="runs", several=True, opens="open=true"),
-    "review": Verb(config="review", takes="file"),
-}
-TAKING = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")  # a value follows
-OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w/.@:]*=")
-FAILED, WRONG_CONFIG, LOCKED = 1, 2, 75
+FAILED, WRONG_CONFIG, LOCKED, STOPPED = 1, 2, 75, 130
+GOES_ON = "start the same command again, and the run goes on from what it has finished"
 WORST_FIRST = (FAILED, WRONG_CONFIG, LOCKED, 3, 4, 0)
-CHOOSES = ("dataset=", "model=", "experiment=", "+experiment=", "--config-name", "--config-path", "-cn", "-cp")
 
 
 def main() -> None:
     """The console script: runs the audit, the sweep or another verb, and exits with the code of the worst outcome."""
-    name = sys.argv.pop(1) if len(sys.argv) > 1 and sys.argv[1] in VERBS else "audit"
-    verb = VERBS[name]
-    if name == "review" and sys.argv[1:2] not in (["--help"], ["apply"]):
-        print("shortcut-audit: usage: shortcut-audit review apply FILE [folder=...] [name=...]", file=sys.stderr)
-        raise SystemExit(WRONG_CONFIG)
-    sys.argv[1:] = overrides(verb, [a for a in sys.argv[1:] if not (name == "review" and a == "apply")])
-    if verb.config == "config":
-        sys.argv[1:] = with_default(sys.argv[1:])
+    try:
+        name, sys.argv[1:] = understood(sys.argv[1:])
+    except UsageError as error:
+        raise SystemExit(_complain(error, WRONG_CONFIG)) from None
     with tempfile.TemporaryDirectory() as folder:
         outcomes = Path(folder) / "outcomes"
         os.environ[OUTCOMES] = str(outcomes)
-        code = _hydra_code(name)
+        try:
+            code = _hydra_code(name)
+        except KeyboardInterrupt:
+            raise SystemExit(_complain("stopped" + (f"; {GOES_ON}" if name == "audit" else ""), STOPPED)) from None
         lines = outcomes.read_text(encoding="utf-8").splitlines() if outcomes.exists() else []
     left = [json.loads(line) for line in lines]
     if name == "audit":
         _compare_sweep([folder for _, folder in left if folder])
     raise SystemExit(exit_code(code, [code for code, _ in left]))
-
-
-def overrides(verb: Verb, arguments: Sequence[str]) -> list[str]:
-    """Hydra's overrides for a command line whose files and folders stand at their places, without a key."""
-    if verb.opens:
-        arguments = [verb.opens if a == "--open" else a for a in arguments]
-    if not verb.takes:
-        return list(arguments)
-    placed: list[str] = []
-    rest: list[str] = []
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        own = before in TAKING or argument.startswith(("-", "~")) or (OVERRIDE.match(argument) and not _there(argument))
-        (rest if own else placed).append(argument)
-    if not placed:
-        return rest
-    if len(placed) > 1 and not verb.several:
-        print(f"shortcut-audit: expected one {verb.takes}, got {len(placed)}: {', '.join(placed)}", file=sys.stderr)
-        raise SystemExit(WRONG_CONFIG)
-    quoted = [_quoted(a) for a in placed]
-    return [f"{verb.takes}={'[' + ','.join(quoted) + ']' if verb.several else ' '.join(quoted)}", *rest]
-
-
-def _there(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except OSError:  # too long for a path
-        return False
-
-
-def _quoted(text: str) -> str:
-    """A text that Hydra's grammar takes as it is."""
-    return "'" + re.sub(r"(\\*)'", r"\1\1\'", text) + ("\\" if text.endswith("\\") else "") + "'"
 
 
 def _compare_sweep(folders: Sequence[str]) -> None:
@@ -121,13 +67,6 @@ def _compare_sweep(folders: Sequence[str]) -> None:
         print(f"comparison: {CompareRuns(runs=folders)()}", flush=True)
     except Exception as error:  # the sweep's own outcome counts, whatever this is
         print(f"shortcut-audit: the runs were not compared: {error}", file=sys.stderr, flush=True)
-
-
-def with_default(arguments: Sequence[str]) -> list[str]:
-    """Whoever chooses neither a dataset nor a model nor an experiment gets the demo."""
-    if any(a.startswith(CHOOSES) for a in arguments):
-        return list(arguments)
-    return [*arguments, "experiment=demo"]
 
 
 def exit_code(hydra_code: int, outcomes: Sequence[int]) -> int:
@@ -160,9 +99,14 @@ def _job(verb: str, config: DictConfig) -> None:
         code = _complain(error, LOCKED)
     except AuditError as error:
         code = _complain(error, FAILED)
-    except Exception:  # a bug: with its traceback, and as a failed run
-        traceback.print_exc()
-        code = FAILED
+    except torch.AcceleratorError as error:
+        code = _complain(f"the device failed ({str(error).splitlines()[0]}); when it is well, {GOES_ON}", FAILED)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            code = _complain(f"the disk is full ({error}); make room: {GOES_ON}", FAILED)
+        else:  # a bug: with its traceback, and as a failed run
+            traceback.print_exc()
+            code = FAILED
     with Path(os.environ[OUTCOMES]).open("a", encoding="utf-8") as file:
         file.write(json.dumps([code, folder]) + "\n")
 
@@ -250,7 +194,7 @@ def show(page: Path, *, wanted: bool) -> None:
         print(f"shortcut-audit: there is no desktop to open {page} on", file=sys.stderr, flush=True)
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: Exception | str, code: int) -> int:
     print(f"shortcut-audit: {error}", file=sys.stderr, flush=True)
     return code
 

@@ -19,7 +19,7 @@ FLOORS = [
     {"passes", "run", "report"},
     {"audit", "calibrate"},
     {"bench"},
-    {"config"},
+    {"config", "command_line"},
     {"__main__"},
 ]
 OWNERS = {

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from pipeline.__main__ import VERBS, exit_code, main, overrides, show, with_default
+from pipeline.__main__ import exit_code, main, show
+from pipeline.command_line import VERBS, UsageError, overrides, with_default
 from pipeline.run.reviews import fingerprint
 from tests.test_audit import options
 from tests.worlds import write_world
@@ -246,7 +250,7 @@ def test_files_stand_at_their_places_whatever_their_names(monkeypatch: pytest.Mo
         "~sections.trend",
         "x=" + "y" * 300,
     ]
-    with pytest.raises(SystemExit):
+    with pytest.raises(UsageError, match="expected one folder, got 2: one, two"):
         overrides(VERBS["report"], ["one", "two"])
 
 
@@ -266,3 +270,43 @@ def test_a_page_opens_only_where_there_is_a_desktop(
     monkeypatch.setenv("DISPLAY", ":0")
     show(page, wanted=True)
     assert asked == [page.as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "frames.u8"), 1, "the disk is full.*frames.u8.*goes on from"),
+        (
+            torch.AcceleratorError("CUDA error: unspecified\nmore"),
+            1,
+            r"device failed \(CUDA error: unspecified\).*goes",
+        ),
+        (KeyboardInterrupt(), 130, "stopped; start the same command again, and the run goes on"),
+        (ZeroDivisionError("a bug"), 1, "Traceback.*ZeroDivisionError: a bug"),
+    ],
+    ids=["full disk", "lost device", "Ctrl-C", "bug"],
+)
+def test_a_run_that_ends_early_says_how_it_goes_on(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """And the same command then does."""
+    manifest = write_world(tmp_path / "world", 8)
+    monkeypatch.chdir(tmp_path)
+    command = [*options(manifest, "CornerReader"), "methods=[]"]
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.passes.study.intervene", fails)
+        assert run(monkeypatch, *command) == code
+    err = capfd.readouterr().err
+    assert re.search(said, err, re.DOTALL), err
+    assert ("Traceback" in err) == (said.startswith("Traceback"))
+    assert run(monkeypatch, *command) == 0
+    assert re.search(r"^continued from run 2.*, which had not ended$", capfd.readouterr().out, re.MULTILINE)

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.run.parts import Parts
 
 SECONDS = 30.0  # of work that a killed run may lose
+ROWS = 2000  # that memory holds before they are laid down, however fast they come
 WORTH = 50  # laying down takes at most one part in this many of the time
 
 
@@ -27,7 +28,7 @@ class Columns:
         self.kept = len(self._parts) if self._parts is not None else 0  # rows that are laid down
         self._batches: list[dict[str, np.ndarray]] = []
         self._waiting = 0
-        self._due = time.monotonic() + SECONDS
+        self._since, self._took = time.monotonic(), 0.0  # the last time, and how long it took
 
     def __len__(self) -> int:
         return self.kept + self._waiting
@@ -40,7 +41,8 @@ class Columns:
     @property
     def due(self) -> bool:
         """Whether it is time for it."""
-        return self.waits and time.monotonic() >= self._due
+        gone = time.monotonic() - self._since
+        return self.waits and gone >= WORTH * self._took and (gone >= SECONDS or self._waiting >= ROWS)
 
     def add(self, columns: Mapping[str, np.ndarray]) -> None:
         """Appends a batch: every column (B, ...).
@@ -64,8 +66,8 @@ class Columns:
         start = time.monotonic()
         self._parts.add(self._joined(), note, state or {})
         self.kept, self._waiting, self._batches = len(self._parts), 0, []
-        now = time.monotonic()
-        self._due = now + max(SECONDS, WORTH * (now - start))
+        self._since = time.monotonic()
+        self._took = self._since - start
 
     def columns(self) -> dict[str, np.ndarray]:
         """Every column, as far as it is filled. What waits is not laid down by this."""

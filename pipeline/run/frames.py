@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import weakref
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,7 @@ class Frames:
         masks = (np.packbits(mask.numpy()) for mask in (example.inside, example.others))
         row = np.concatenate([example.image.numpy().ravel(), *masks])
         if os.pwrite(self._file, row.data, len(self) * len(row)) != len(row):
-            raise OSError(f"the disk took only a part of image {example.record.id!r}; make room")
+            raise OSError(errno.ENOSPC, f"only a part of image {example.record.id!r} was taken")
         record = example.record
         self.taken(record.id, record.label, example.region_kind, example.boxes.numpy().copy(), example.companions)
 

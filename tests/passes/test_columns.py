@@ -76,3 +76,10 @@ def test_it_is_time_when_there_is_something_and_enough_time_has_gone(
     assert not found.due
     now += 1
     assert found.due
+    monkeypatch.setattr(found._parts, "add", lambda *_: None)
+    found.keep()
+    found.add({"a": np.zeros(columns.ROWS - 1)})
+    now += 1
+    assert not found.due
+    found.add({"a": np.zeros(1)})
+    assert found.due

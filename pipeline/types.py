@@ -171,8 +171,8 @@ class Observed:
     recipient_class, donor_class, predicted, stays (same prediction as before the change), probability_before,
     probability_after, logit_change (all three of the recipient's class), changed_fraction (share of the frame's
     pixels that differ), tested (the class that the trial is planned for, "" where it serves all), place (xyxy of a
-    planned place, else None), spot (number of the hotspot, -1 where there is none), and `log_odds:<class>` for every
-    audited class (of the changed image).
+    planned place, else None), spot (number of the hotspot, -1 where there is none), and `log_odds:<class>` (float32)
+    for every audited class (of the changed image).
     `outside_maps`: method -> (C, H, W) float32, per audited class the mean, over its images, of the attribution
     outside the objects, each map first divided by its total mass so that every image counts the same.
     `references`: what inside shares are compared with, None where no references were made (see passes/refer.py).

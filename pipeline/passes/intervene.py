@@ -148,7 +148,9 @@ def _looked(
         "changed_fraction": (changed != batch.images).any(dim=1).double().mean(dim=(1, 2)),
     }
     odds = log_odds(logits).index_select(1, eye.columns)
-    return to_host(columns | {f"log_odds:{c}": odds[:, i] for i, c in enumerate(eye.classes)})
+    numbers = to_host(columns | {f"log_odds:{c}": odds[:, i] for i, c in enumerate(eye.classes)})
+    # One for every class: most of all there is, and stored in single precision too.
+    return {name: values.astype(np.float32) if name not in columns else values for name, values in numbers.items()}
 
 
 def _trials(eye: Eye, images: pd.DataFrame, plan: pd.DataFrame, found: dict[str, Floats]) -> pd.DataFrame:
@@ -174,5 +176,6 @@ def _trials(eye: Eye, images: pd.DataFrame, plan: pd.DataFrame, found: dict[str,
             "place": plan["place"].to_numpy(object),
             "spot": plan["spot"].to_numpy(),
             **found,
-        }
+        },
+        copy=False,
     )

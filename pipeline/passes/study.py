@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.core.allocator import give_back_freed_memory
 from pipeline.judge import Judge
 from pipeline.methods.probe import Remarking
 from pipeline.passes.album import Album
@@ -62,9 +63,11 @@ def study(
     )
     images, scores, outside = observer.tables(stock.facts)
     del observer  # with its copy of the numbers
+    give_back_freed_memory()
     trials = intervene(
         eye, stock.frames, images, interventions, name=name, seed=seed, batch_size=batch_size, parts=changing
     )
+    give_back_freed_memory()
     usable = {m: f for m, f in methods.items() if m not in refused}
     present = np.array([(images["class"] == c).any() for c in eye.classes])
     observed = Observed(
@@ -79,6 +82,7 @@ def study(
         references=refer(eye, stock.frames, usable) if refer is not None and usable else None,
     )
     evidence = tuple(e for s, signal in signals.items() for e in signal(observed, generator(seed, s)))
+    give_back_freed_memory()
     return Study(observed=observed, evidence=evidence, verdicts=judge(observed, evidence), refused=refused)
 
 

@@ -128,7 +128,7 @@ class RunFolder:
             if i == 0:
                 self.continues = folder.name.removesuffix(".partial")
                 folder.replace(self.partial)  # which is empty
-                for entry in self.partial.iterdir():
+                for entry in [*self.partial.iterdir(), *self.partial.glob("report/edits")]:
                     if entry.name not in _LASTING:
                         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             else:

@@ -136,8 +136,6 @@ def _write_table(table: pd.DataFrame | None, path: Path) -> None:
 
 def _storable(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows as parquet has types for."""
-    wide = [c for c in rows if str(c).startswith("log_odds:")]  # one for every class: half of all there is
-    rows = rows.astype(dict.fromkeys(wide, np.float32))
     for c in rows.columns.intersection(list(_AS_BEFORE)):
         rows[c] = pd.Series([None if v is None else _kept(v) for v in rows[c]], index=rows.index, dtype=object)
     return rows

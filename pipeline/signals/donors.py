@@ -163,7 +163,7 @@ def beyond(trials: pd.DataFrame, moved: pd.DataFrame | None, k: str) -> pd.DataF
 
     Without `moved` trials nothing is taken off; with them, a trial that has no such partner is left out.
     """
-    called, shift = (trials["predicted"] == k).astype(float), trials[f"log_odds:{k}"]
+    called, shift = (trials["predicted"] == k).astype(float), trials[f"log_odds:{k}"].astype(float)
     if moved is None or moved.empty:
         return trials.assign(called=called, shift=shift)
     partner = moved.drop_duplicates(["recipient", "donor"]).set_index(["recipient", "donor"])

@@ -35,3 +35,26 @@ def test_pages_are_kept() -> None:
             pytest.skip("another allocator")
         pages[keep] = faults
     assert pages[True] * 5 < pages[False], pages
+
+
+GIVING = """
+import numpy as np
+from pipeline.core.allocator import give_back_freed_memory, keep_freed_memory
+kept = keep_freed_memory()
+megabytes = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+blocks = [np.ones(2**18) for _ in range(100)]
+last = np.ones(2**18)  # what is freed lies below it
+del blocks
+before = megabytes()
+given = give_back_freed_memory()
+print(int(kept and given), before - megabytes())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_what_was_kept_can_be_given_back() -> None:
+    ran = subprocess.run([sys.executable, "-c", GIVING], capture_output=True, text=True, check=True)
+    given, megabytes = ran.stdout.split()
+    if not int(given):
+        pytest.skip("another allocator")
+    assert float(megabytes) > 150

@@ -88,3 +88,20 @@ def test_the_blocks_own_error_is_not_hidden(tmp_path: Path) -> None:
 
     with pytest.raises(KeyError, match="mine"):
         ask()
+
+
+def test_settling_waits_for_all_that_was_asked_for(tmp_path: Path) -> None:
+    def slow(pixels: Tensor, path: Path) -> None:
+        time.sleep(0.05)
+        touch(pixels, path)
+
+    with Press(tmp_path, pending=3) as press:
+        for i in range(4):
+            press(str(i), slow, PIXELS)
+        press.settle()
+        assert len(list(tmp_path.iterdir())) == 4
+        press("5", slow, PIXELS)  # and it goes on
+        press("bad", fail, PIXELS)
+        with pytest.raises(OSError, match="no room for bad"):
+            press.settle()
+        press._errors.clear()

@@ -1,5 +1,6 @@
 """A run's folder is complete or absent, never shared, never reused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,50 @@ def test_an_atomic_file_is_whole_or_absent(tmp_path: Path) -> None:
     with atomic(tmp_path / "x.csv") as part:
         part.write_text("whole")
     assert (tmp_path / "x.csv").read_text() == "whole"
+
+
+def unfinished(root: Path, name: str, digest: str) -> Path:
+    """A folder that a killed run left."""
+    folder = root / "demo" / f"{name}-{digest[:6]}.partial"
+    for within in ("parts", "frames", "report/edits", "results"):
+        (folder / within).mkdir(parents=True)
+    (folder / "parts" / "of.json").write_text(json.dumps({"config": digest}))
+    (folder / "audit.log").write_text("as it was\n")
+    (folder / "images.csv").write_text("half")
+    return folder
+
+
+def test_the_newest_unfinished_run_of_the_same_configuration_is_taken_up(tmp_path: Path) -> None:
+    """Under the new id; half-written tables go, and so does what older ones take room with."""
+    old, new = (unfinished(tmp_path, f"2020010{i}T000000Z", DIGEST) for i in (1, 2))
+    other = unfinished(tmp_path, "20200103T000000Z", "f" * 16)
+    with RunFolder(tmp_path, "demo", DIGEST) as folder:
+        assert folder.continues == "20200102T000000Z-012345"
+        assert not new.exists()
+        assert sorted(p.name for p in folder.partial.iterdir()) == ["audit.log", "frames", "parts", "report"]
+        assert not (folder.partial / "report" / "edits").exists()
+        folder.done_with_parts()
+    assert sorted(p.name for p in folder.final.iterdir()) == ["audit.log", "report"]
+    told = (folder.final / "audit.log").read_text()
+    assert told.startswith("as it was\n")
+    assert "takes up what run 20200102T000000Z-012345 left" in told
+    assert [p.name for p in old.iterdir() if p.name in ("parts", "frames")] == []
+    assert (old / "audit.log").exists()
+    assert (other / "parts").exists()
+
+
+def test_what_cannot_be_taken_up_is_forgotten_but_for_its_log(tmp_path: Path) -> None:
+    unfinished(tmp_path, "20200101T000000Z", DIGEST)
+    with RunFolder(tmp_path, "demo", DIGEST) as folder:
+        folder.forget("other weights than before")
+        assert [p.name for p in folder.partial.iterdir()] == ["audit.log"]
+        assert folder.continues == ""
+    assert "20200101T000000Z-012345 cannot be continued: other weights" in (folder.final / "audit.log").read_text()
+
+
+def test_a_run_that_failed_before_its_first_part_is_left_with_its_log(tmp_path: Path) -> None:
+    with pytest.raises(AuditError), RunFolder(tmp_path, "demo", DIGEST) as folder:
+        raise AuditError("no such file")
+    with RunFolder(tmp_path, "demo", DIGEST) as again:
+        assert again.continues == ""
+    assert "no such file" in (folder.partial / "audit.log").read_text()

@@ -53,3 +53,23 @@ def test_nothing_to_store_is_no_error(tmp_path: Path) -> None:
     assert len(Frames(tmp_path / "frames", (5, 7))) == 0
     with pytest.raises(IndexError, match="there is no row 0"):
         Frames(tmp_path / "more", (5, 7)).batch([0], {})
+
+
+def test_a_later_process_takes_what_lies_in_the_file(tmp_path: Path) -> None:
+    """Rows that it does not take are written over by the next that is added."""
+    first = Frames(tmp_path / "frames", (5, 7))
+    for i in range(3):
+        first.add(_example(i))
+    first.settle()
+    assert first.holds(3)
+    assert not first.holds(4)
+    later = Frames(tmp_path / "frames", (5, 7))
+    assert len(later) == 0
+    for i in range(2):
+        e = _example(i)
+        later.taken(e.record.id, e.record.label, e.region_kind, e.boxes.numpy(), e.companions)
+    later.add(_example(5))
+    batch = later.batch([0, 1, 2], {"a": 0, "b": 1})
+    assert batch.ids == ("image0", "image1", "image5")
+    assert torch.equal(batch.images, torch.stack([_example(i).image for i in (0, 1, 5)]))
+    assert torch.equal(batch.boxes[1], _example(1).boxes)

@@ -35,6 +35,7 @@ from pipeline.types import AuditError, Results
 OUTCOMES = "SHORTCUT_AUDIT_OUTCOMES"
 
 FAILED, WRONG_CONFIG, LOCKED, STOPPED = 1, 2, 75, 130
+LOST = getattr(torch, "AcceleratorError", ())  # none before PyTorch 2.8
 GOES_ON = "start the same command again, and the run goes on from what it has finished"
 WORST_FIRST = (FAILED, WRONG_CONFIG, LOCKED, 3, 4, 0)
 
@@ -99,7 +100,7 @@ def _job(verb: str, config: DictConfig) -> None:
         code = _complain(error, LOCKED)
     except AuditError as error:
         code = _complain(error, FAILED)
-    except torch.AcceleratorError as error:
+    except LOST as error:
         code = _complain(f"the device failed ({str(error).splitlines()[0]}); when it is well, {GOES_ON}", FAILED)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

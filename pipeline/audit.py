@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,6 @@ from pipeline.passes.illustrate import Illustrator
 from pipeline.passes.refer import References
 from pipeline.passes.spike import SpikeIn, cheapest
 from pipeline.passes.study import Study, found, study
-from pipeline.report.pictures import file_name
 from pipeline.report.press import Press
 from pipeline.report.publish import write_report
 from pipeline.report.settings import ReportSettings
@@ -30,7 +28,7 @@ from pipeline.run.classes import class_rows
 from pipeline.run.folder import RunFolder
 from pipeline.run.gate import Gate
 from pipeline.run.parts import begun, take_up
-from pipeline.run.provenance import file_times, provenance
+from pipeline.run.provenance import identity, provenance
 from pipeline.run.reviews import kept
 from pipeline.run.settings import RunSettings
 from pipeline.run.stored import store
@@ -53,7 +51,6 @@ from pipeline.types import (
 )
 
 log = logging.getLogger("pipeline")
-SAME = ("packages", "python", "device", "dataset_sha256", "git")  # as when a run that is continued was begun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +106,10 @@ class Audit:
                 classifier = source.load(device)
                 weights[name] = weights_sha256(classifier.module)
                 if stock is None:
-                    same = {"files": file_times(records), "preprocessing": repr(classifier.transform)}
-                    take_up(folder, {key: facts[key] for key in SAME} | same)
-                    stock = self.stock(records, classifier, folder.frames, folder.parts / "images")
+                    stock, prepared = self._begun(folder, facts, records, classifier), repr(classifier.transform)
                 parts = folder.parts / str(i)
                 if why := begun(parts, {"model": name, "weights": weights[name]}):
                     log.warning("%s: everything is done again: %s", name, why)
-                    shutil.rmtree(folder.partial / "report" / "maps" / file_name(name), ignore_errors=True)
-                prepared = prepared or repr(classifier.transform)
                 if repr(classifier.transform) != prepared:
                     raise AuditError(
                         f"{name!r} needs other preprocessing than {self.model_name!r}; audit it in its own run"
@@ -130,6 +123,8 @@ class Audit:
                 pictures.append(self._illustrated(eye, stock, studied, album))
                 if self.report.images:
                     albums.append(album.table())
+            if folder.continues:
+                press.sweep()
         assert stock is not None
         results = Results(
             name=self.run.name,
@@ -152,6 +147,13 @@ class Audit:
         yield self.model_name, self.model
         if self.twin is not None:
             yield self.twin_name, self.twin
+
+    def _begun(
+        self, folder: RunFolder, facts: Mapping[str, object], records: Sequence[Record | Problem], first: Classifier
+    ) -> Stock:
+        """The images, and what an unfinished run has left of this one, if that was of the same."""
+        take_up(folder, {**identity(facts, records), "preprocessing": repr(first.transform)})
+        return self.stock(records, first, folder.frames, folder.parts / "images")
 
     def records(self) -> list[Record | Problem]:
         """The dataset's; images of classes that `class_map` leaves out are skipped, not forgotten."""
@@ -250,7 +252,6 @@ class Audit:
             write_report(results, self.sections, self.report, folder.partial, beside=folder.final.parent)
         except AuditError as error:  # no room for the single file: the audit stands, and the page was written
             log.warning("%s", error)
-        folder.done_with_parts()
         write_summary(results, folder.partial)
 
 

@@ -23,6 +23,7 @@ from pipeline.config import packaged
 from pipeline.models import classifier as classifiers
 from pipeline.passes import columns
 from pipeline.passes.columns import Columns
+from pipeline.run import folder as folders
 from pipeline.run.stored import stored
 from tests.test_audit import Compose, carry_out, options, report_files
 from tests.worlds import write_world
@@ -163,7 +164,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     left = killed(config, tmp_path / "cut", owner, name, call)
     results, folder = carry_out(config, tmp_path / "cut")
     same(whole.folder, folder)
-    begun = when not in ("before anything", "before the summary")  # when there are parts
+    begun = when != "before anything"
     assert results.provenance["continues"] == (left.name.removesuffix(".partial") if begun else None)
     if begun:
         assert not left.exists()
@@ -227,6 +228,21 @@ def test_parts_of_something_else_are_not_taken_up(
     assert batches() == whole.batches - 6 * decoded
 
 
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_forgetting_can_be_killed_too(
+    composed: Compose, whole: Whole, tmp_path: Path, call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of parts that are of something else is not taken for parts of this."""
+    config = composed(*settings(whole.manifest, *FEW))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audits, "weights_sha256", lambda module: "f" * 64)
+        patch.setattr(audits, "identity", lambda *_: {"code": "other"})
+        killed(config, tmp_path / "cut", audits.Audit, "_illustrated", 1)
+    killed(config, tmp_path / "cut", folders.shutil, "rmtree", call)
+    _, folder = carry_out(config, tmp_path / "cut")
+    same(whole.folder, folder)
+
+
 def test_other_settings_leave_an_unfinished_run_alone(composed: Compose, whole: Whole, tmp_path: Path) -> None:
     left = killed(composed(*settings(whole.manifest, *FEW)), tmp_path / "cut", audits.Audit, "_illustrated", 1)
     results, _ = carry_out(composed(*settings(whole.manifest, *FEW), "run.seed=1"), tmp_path / "cut")
@@ -257,6 +273,18 @@ def test_a_picture_that_an_earlier_process_drew_is_not_drawn_again(
     _, folder = carry_out(config, tmp_path / "cut")
     assert drawn
     assert drawn.items() <= {p.name: p.stat().st_mtime_ns for p in (folder / "report" / "maps").rglob("*.webp")}.items()
+
+
+def test_pictures_that_were_lost_are_drawn_again(composed: Compose, whole: Whole, tmp_path: Path) -> None:
+    """A machine that fails may leave files empty although later ones are whole."""
+    config = composed(*settings(whole.manifest, *FEW))
+    left = killed(config, tmp_path / "cut", audits, "store", 1)
+    maps, photographs = (sorted((left / "report" / name).rglob("*.webp")) for name in ("maps", "pictures"))
+    maps[0].write_bytes(b"")
+    maps[-1].unlink()
+    photographs[0].unlink()
+    _, folder = carry_out(config, tmp_path / "cut")
+    same(whole.folder, folder)
 
 
 COMMAND = """

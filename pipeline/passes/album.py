@@ -53,8 +53,17 @@ class Album:
         return {row: methods for row, methods in self._drawn.items() if row >= start}
 
     def take_up(self, drawn: Mapping[str, Sequence[str]]) -> None:
-        """Rows that an earlier process drew into the same folder."""
-        self._drawn.update({int(row): tuple(methods) for row, methods in drawn.items()})
+        """Rows that an earlier process drew into the same folder, if their files are there."""
+        for row, methods in drawn.items():
+            at = int(row)
+            self._drawn[at] = tuple(methods)
+            files = [self.picture(at), self._mask(at), *self.heats(at).values()]
+            if not all(self.press.wrote(file) for file in files if file):
+                del self._drawn[at]
+
+    def lacking(self) -> list[int]:
+        """The rows among `ids` that are not drawn."""
+        return [row for row, name in enumerate(self.frames.ids) if name in self.ids and row not in self._drawn]
 
     def picture(self, row: int) -> str:
         """The path of a row's photograph, relative to the report."""

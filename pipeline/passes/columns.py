@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.run.parts import Parts
 
+Told = tuple[object, Mapping[str, np.ndarray]]  # a note that JSON can hold, and the sums over all rows so far
 SECONDS = 30.0  # of work that a killed run may lose
 ROWS = 2000  # that memory holds before they are laid down, however fast they come
 WORTH = 50  # laying down takes at most one part in this many of the time
@@ -59,12 +60,12 @@ class Columns:
         self._batches.append(dict(columns))
         self._waiting += lengths.pop()
 
-    def keep(self, note: object = None, state: Mapping[str, np.ndarray] | None = None) -> None:
-        """Lays down what was added since the last time, with a note and the sums over all rows so far."""
+    def keep(self, told: Callable[[], Told] = lambda: (None, {})) -> None:
+        """Lays down what was added since the last time, if there is any, with what is then `told` beside it."""
         if self._parts is None or not self._waiting:
             return
         start = time.monotonic()
-        self._parts.add(self._joined(), note, state or {})
+        self._parts.add(self._joined(), *told())
         self.kept, self._waiting, self._batches = len(self._parts), 0, []
         self._since = time.monotonic()
         self._took = self._since - start

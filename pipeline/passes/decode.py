@@ -102,7 +102,8 @@ class Stock:
         self.frames.settle()
         problems = [{**asdict(p), "path": str(p.path)} for p in self.problems[self._noted :]]
         facts = {name: values[self._properties.kept :] for name, values in self._facts.items()}
-        self._properties.keep({"records": self._records, "problems": problems, "facts": facts})
+        note = {"records": self._records, "problems": problems, "facts": facts}
+        self._properties.keep(lambda: (note, {}))
         self._noted = len(self.problems)
 
     def _decoded(self, stream: Iterator[Example | Problem], batch_size: int) -> int:

@@ -37,7 +37,7 @@ class Illustrator:
         images = choose_images(self.observed, verdicts, generator(seed, "images shown"))
         edits = choose_edits(self.observed, verdicts, generator(seed, "edits shown"))
         details = choose_details(self.observed, images)
-        self._complete(images["row"].to_numpy(int))
+        self._complete(np.concatenate([images["row"].to_numpy(int), np.array(self.album.lacking(), int)]))
         rows = [*self._images(images), *self._edits(edits), *self._edits(details)]
         return pd.DataFrame(rows).assign(model=self.observed.model)
 

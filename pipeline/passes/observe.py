@@ -19,7 +19,7 @@ from pipeline.methods.sensitivity import insensitive
 from pipeline.models.randomised import randomised
 from pipeline.passes.album import Album
 from pipeline.passes.attribute import attributed
-from pipeline.passes.columns import Columns
+from pipeline.passes.columns import Columns, Told
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye, Rows, halved, log_odds, to_host
 from pipeline.passes.point import half, peaks, pointed, small_maps
@@ -50,6 +50,8 @@ def observe(
         AuditError: no image could be audited.
     """
     kept = Columns(parts)
+    if len(kept) > len(stock.frames):
+        raise AuditError(f"{parts} tells of images that its run lacks; remove that unfinished run's folder")
     notes = kept.notes()
     walk = stock.walk(batch_size, len(kept))
     first: Iterable[Rows] = ()
@@ -67,18 +69,17 @@ def observe(
     def look(part: Rows) -> None:
         observer.see(part, stock.frames.batch(part, eye.index))
 
-    def keep() -> None:
+    def told() -> Told:
         stock.keep()  # first, since the numbers are about its images
-        observer.keep({"refused": refused})
+        return observer.told({"refused": refused})
 
-    done = len(kept) + len(stock.problems)
-    with tqdm(total=stock.total, initial=done, desc=f"{name}: looking", unit="image", disable=None) as bar:
+    with tqdm(total=stock.total, initial=len(kept), desc=f"{name}: looking", unit="image", disable=None) as bar:
         for rows in chain(first, walk):
             halved(look, rows)
             bar.update(len(rows))
             if kept.due:
-                keep()
-    keep()
+                kept.keep(told)
+    kept.keep(told)
     return observer, refused
 
 
@@ -130,11 +131,10 @@ class Observer:
             if album is not None:
                 album.take_up(note["drawn"])
 
-    def keep(self, note: Mapping[str, object]) -> None:
-        """Lays down what was seen since the last time, the pictures drawn of it, and a note of the caller's."""
+    def told(self, note: Mapping[str, object]) -> Told:
+        """What is laid down beside the columns: what was drawn since the last time, a caller's note, and the sums."""
         drawn = self.album.drawn(self._columns.kept) if self.album is not None else {}
-        sums = {m: outside.cpu().numpy() for m, outside in self._outside.items()}
-        self._columns.keep({**note, "drawn": drawn}, sums)
+        return {**note, "drawn": drawn}, {m: outside.cpu().numpy() for m, outside in self._outside.items()}
 
     def see(self, rows: Rows, host: Batch) -> None:
         """Predicts, attributes, draws and scores one batch."""
@@ -154,7 +154,7 @@ class Observer:
         corners = peaks(list(maps.values()), batch.inside)
         small = small_maps(list(maps.values()), batch.inside).half().cpu().numpy()
         columns |= {f"peak_{side}": corners[:, i] for i, side in enumerate(PEAK)}
-        scores = {f"{name}:{column}": v for name, (block, _) in found.items() for column, v in block.items()}
+        scores = {f"{i}:{c}": v for i, (block, _) in enumerate(found.values()) for c, v in block.items()}
         numbers = to_host(columns | scores)
         # Kept only now: a batch that ran out of memory half-way leaves nothing behind and is seen again in halves.
         self._columns.add({"small_map": small, **numbers})
@@ -176,7 +176,7 @@ class Observer:
     def tables(self, facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
         """`images`, `scores` and `outside_maps` of types.Observed; `facts` has a row for every image seen, in order."""
         columns = self._columns.columns()
-        scored = {m: {c: columns.pop(f"{m}:{c}") for c in _of(m, columns)} for m in self.methods}
+        scored = {m: _taken(columns, f"{i}:") for i, m in enumerate(self.methods)}
         images = pd.concat([facts, _image_rows(self.eye, facts["id"], columns)], axis=1)
         images["frame"] = [self.eye.classifier.frame] * len(images)
         counts = images["class"].value_counts().reindex(self.eye.classes, fill_value=0).to_numpy()
@@ -208,9 +208,9 @@ def _prediction(logits: Tensor, labels: Tensor, predicted: Tensor, targets: Tens
     }
 
 
-def _of(method: str, columns: Mapping[str, np.ndarray]) -> list[str]:
-    """The names of a method's own columns."""
-    return [c.removeprefix(f"{method}:") for c in columns if c.startswith(f"{method}:")]
+def _taken(columns: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Takes the columns whose names begin so, and gives them without it."""
+    return {c.removeprefix(prefix): columns.pop(c) for c in list(columns) if c.startswith(prefix)}
 
 
 def _image_rows(eye: Eye, ids: pd.Series, columns: dict[str, np.ndarray]) -> pd.DataFrame:

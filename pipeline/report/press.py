@@ -44,6 +44,21 @@ class Press:
             self._pool.submit(self._write, path, write, pixels)
         return path
 
+    def wrote(self, path: str) -> bool:
+        """Whether an earlier process wrote it, so that nobody need; a machine that failed may have left it empty."""
+        file = self._folder / path
+        there = file.is_file() and file.stat().st_size > 0
+        if there:
+            self._asked.add(path)
+        return there
+
+    def sweep(self) -> None:
+        """Removes pictures of an earlier process that nobody asked for, once all have been."""
+        self.settle()
+        for path in [p for p in self._folder.rglob("*") if p.suffix in (".webp", ".png")]:
+            if path.relative_to(self._folder).as_posix() not in self._asked:
+                path.unlink()
+
     def settle(self) -> None:
         """Waits until every picture that was asked for is written; raises what one failed with."""
         for _ in range(self._pending):

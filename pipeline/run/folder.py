@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -70,15 +71,10 @@ class RunFolder:
     def forget(self, why: str) -> None:
         """Removes all that an unfinished run left but its log: it was not of the same, or it is damaged."""
         log.warning("run %s cannot be continued: %s; everything is done again", self.continues, why)
-        for name in set(_LASTING) - {"audit.log"}:
-            shutil.rmtree(self.partial / name, ignore_errors=True)
-        self.continues = ""
-
-    def done_with_parts(self) -> None:
-        """Removes what only an unfinished run needs; the parts first, since they say that the images are there."""
-        for folder in (self.parts, self.frames):
+        for folder in (self.partial / "report", self.frames, self.parts):  # parts last: they say what all this is of
             if folder.is_dir():
                 shutil.rmtree(folder)
+        self.continues = ""
 
     def __enter__(self) -> RunFolder:
         try:
@@ -94,14 +90,16 @@ class RunFolder:
             self._lock.close()
             raise LockedError(f"another run of this configuration is writing to {self._parent}; wait for it") from None
         self._make_fresh()
-        self._take_up()
+        untaken = self._take_up()
         self._handler = logging.FileHandler(self.partial / "audit.log", encoding="utf-8")
         self._handler.setFormatter(_utc_formatter())
         log.addHandler(self._handler)
         log.setLevel(logging.INFO)
         log.propagate = False  # problems are counted at the end, not printed one by one
         log.info("run %s started", self.run_id)
-        if self.continues:
+        if untaken:
+            log.warning("what an unfinished run left cannot be taken up: %s", untaken)
+        elif self.continues:
             log.info("it takes up what run %s left", self.continues)
         return self
 
@@ -118,22 +116,31 @@ class RunFolder:
             self.run_id = f"{wanted}-{attempt}"
         raise AuditError(f"`run.folder`: {self._parent} already holds {wanted} and 98 more of the same second")
 
-    def _take_up(self) -> None:
+    def _take_up(self) -> str:
         """Makes the newest unfinished run of this configuration this one's folder; the lock says that nobody is at it.
 
-        Of older ones the log stays, and what takes room goes.
+        Of older ones the log stays, and what takes room goes, as it does of complete runs that were killed just then.
+
+        Returns:
+            Why it could not be taken up; empty where it was, or where there is none.
         """
+        for folder in self._parent.glob("*Z-*"):
+            if not folder.name.endswith(".partial"):
+                _clear(folder)
         left = [p for p in sorted(self._parent.glob("*.partial"), reverse=True) if _digest(p) == self.digest]
-        for i, folder in enumerate(left):
-            if i == 0:
-                self.continues = folder.name.removesuffix(".partial")
-                folder.replace(self.partial)  # which is empty
-                for entry in [*self.partial.iterdir(), *self.partial.glob("report/edits")]:
-                    if entry.name not in _LASTING:
-                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            else:
-                shutil.rmtree(folder / PARTS)
-                shutil.rmtree(folder / FRAMES, ignore_errors=True)
+        for older in left[1:]:
+            _clear(older)
+        if not left:
+            return ""
+        try:
+            left[0].replace(self.partial)  # which is empty
+            for entry in [*self.partial.iterdir(), *self.partial.glob("report/edits")]:
+                if entry.name not in _LASTING:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        except OSError as error:
+            return str(error)
+        self.continues = left[0].name.removesuffix(".partial")
+        return ""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -153,7 +160,14 @@ class RunFolder:
         if error is None:
             self.partial.replace(self.final)
             _point(self._parent / "latest", self.run_id)
+            _clear(self.final)  # only now: until here a killed run goes on from them
         self._lock.close()
+
+
+def _clear(folder: Path) -> None:
+    """Removes what only an unfinished run needs; what cannot be removed is in nobody's way."""
+    for name in (PARTS, FRAMES):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _digest(folder: Path) -> str:
@@ -181,10 +195,16 @@ def _utc_formatter() -> logging.Formatter:
 
 
 def _settle(path: Path) -> None:
-    """Waits until a file or a folder is on the disk."""
-    at = os.open(path, os.O_RDONLY)
+    """Waits until a file or a folder is on the disk, where that can be waited for."""
+    try:
+        at = os.open(path, os.O_RDONLY)
+    except OSError:  # some systems do not open folders
+        return
     try:
         os.fsync(at)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # file systems that know no such thing
+            raise
     finally:
         os.close(at)
 

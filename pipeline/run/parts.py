@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,16 @@ class Parts:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._paths: list[Path] = []
+        self.paths: list[Path] = []  # of the parts, in order
         self._rows = 0
         found = sorted((int(m[1]), int(m[2]), p) for p in folder.iterdir() if (m := _PART.fullmatch(p.name)))
         for first, end, path in found:
             if first == self._rows:
-                self._paths.append(path)
+                self.paths.append(path)
                 self._rows = end
+        for path in folder.glob("state-*.npz"):  # of a process that ended before it could
+            if path != self._state(self._rows):
+                path.unlink()
 
     def __len__(self) -> int:
         return self._rows
@@ -42,24 +44,23 @@ class Parts:
         end = self._rows + len(next(iter(arrays.values())))
         before = self._state(self._rows)
         if state:  # before the part, which is what says that the state is there
-            _write(self._state(end), state, None)
+            _write(self._state(end), state)
         path = self._folder / f"{self._rows:09d}-{end:09d}.npz"
-        _write(path, arrays, note)
+        _write(path, arrays, note, summed=bool(state))
         before.unlink(missing_ok=True)
-        self._paths.append(path)
+        self.paths.append(path)
         self._rows = end
 
     def notes(self) -> list[Any]:
         """Every part's note."""
-        return [_read(path)[1] for path in self._paths]
+        return [_said(path)["note"] for path in self.paths]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All rows, a part at a time into arrays made once."""
         whole: dict[str, np.ndarray] = {}
         at = 0
-        for path in self._paths:
-            part, _ = _read(path)
-            for name, values in part.items():
+        for path in self.paths:
+            for name, values in _read(path).items():
                 if not at:
                     whole[name] = np.empty((self._rows, *values.shape[1:]), values.dtype)
                 whole[name][at : at + len(values)] = values
@@ -69,7 +70,7 @@ class Parts:
     def state(self) -> dict[str, np.ndarray]:
         """The sums over all rows so far; none where none were given."""
         path = self._state(self._rows)
-        return _read(path)[0] if path.is_file() else {}
+        return _read(path) if path.is_file() else {}
 
     def _state(self, end: int) -> Path:
         return self._folder / f"state-{end:09d}.npz"
@@ -77,9 +78,10 @@ class Parts:
 
 def take_up(folder: RunFolder, facts: Mapping[str, object]) -> None:
     """Makes a run's folder ready for parts; what an unfinished run left stays if it was made of the same facts."""
-    if why := damaged(folder.parts) or begun(folder.parts, {"config": folder.digest, **facts}):
+    of = {"config": folder.digest, **facts}
+    if folder.parts.is_dir() and (why := damaged(folder.parts) or _unlike(folder.parts, of)):
         folder.forget(why)
-        begun(folder.parts, {"config": folder.digest, **facts})
+    begun(folder.parts, of)
 
 
 def begun(folder: Path, facts: Mapping[str, object]) -> str:
@@ -88,7 +90,7 @@ def begun(folder: Path, facts: Mapping[str, object]) -> str:
     Returns:
         Why it could not stay; empty where nothing had to go.
     """
-    why = _unlike(folder / OF, json.loads(json.dumps(facts))) if folder.is_dir() else ""
+    why = _unlike(folder, facts) if folder.is_dir() else ""
     if why:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,35 +100,43 @@ def begun(folder: Path, facts: Mapping[str, object]) -> str:
 
 
 def damaged(folder: Path) -> str:
-    """The first part in a folder, or below it, that cannot be read, and why; empty where all can."""
+    """What is wrong with the parts in a folder, or below it: an unreadable one, a gap; empty where all is well."""
     for path in sorted(folder.rglob("*.npz")):
         try:
-            with zipfile.ZipFile(path) as file:
-                if wrong := file.testzip():
-                    return f"{path.name} is damaged ({wrong})"
-        except (OSError, zipfile.BadZipFile) as error:
-            return f"{path.name} cannot be read ({error})"
+            _read(path)
+        except Exception as error:  # a damaged archive fails in many ways
+            return f"{path.name} cannot be read ({type(error).__name__}: {error})"
+    for walk in {path.parent for path in folder.rglob("*.npz")}:
+        parts = sorted(path for path in walk.iterdir() if _PART.fullmatch(path.name))
+        whole = Parts(walk)
+        if len(whole.paths) < len(parts) or (parts and _said(parts[-1])["summed"] and not whole.state()):
+            return f"parts of {walk.name} are missing"
     return ""
 
 
-def _unlike(path: Path, facts: Mapping[str, Any]) -> str:
+def _unlike(folder: Path, facts: Mapping[str, object]) -> str:
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = json.loads((folder / OF).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return f"{path.name} cannot be read ({error})"
-    other = [k for k in {**before, **facts} if before.get(k) != facts.get(k)]
+        return f"{OF} cannot be read ({error})"
+    now = json.loads(json.dumps(facts))
+    other = [k for k in {**before, **now} if before.get(k) != now.get(k)]
     return f"other {', '.join(other)} than before" if other else ""
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray], note: object) -> None:
+def _write(path: Path, arrays: Mapping[str, np.ndarray], note: object = None, *, summed: bool = False) -> None:
     """Names are kept beside the arrays, since names within the file must be those of files."""
-    said = json.dumps({"names": list(arrays), "note": note}).encode()
+    said = json.dumps({"names": list(arrays), "note": note, "summed": summed}).encode()
     with atomic(path) as part, part.open("wb") as file:
         numbered = {str(i): values for i, values in enumerate(arrays.values())}
         np.savez(file, said=np.frombuffer(said, np.uint8), **numbered)  # type: ignore[arg-type]
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
-    with np.load(path, allow_pickle=False) as file:
-        said = json.loads(file["said"].tobytes())
-        return {name: file[str(i)] for i, name in enumerate(said["names"])}, said["note"]
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        return {name: file[str(i)] for i, name in enumerate(json.loads(file["said"].tobytes())["names"])}
+
+
+def _said(path: Path) -> dict[str, Any]:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        return dict(json.loads(file["said"].tobytes()))

@@ -9,7 +9,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -46,7 +46,13 @@ def fingerprint(records: Sequence[Record | Problem]) -> str:
     return digest.hexdigest()
 
 
-def file_times(records: Sequence[Record | Problem]) -> str:
+def identity(facts: Mapping[str, object], records: Sequence[Record | Problem]) -> dict[str, object]:
+    """What must be the same for one run to go on from what another finished; `facts` as `provenance` gives them."""
+    same = ("packages", "python", "device", "device_name", "dataset_sha256")
+    return {key: facts[key] for key in same} | {"files": _file_times(records), "code": _code_sha256()}
+
+
+def _file_times(records: Sequence[Record | Problem]) -> str:
     """SHA-256 over when the files of images and masks were last changed, and over the masks that are no files."""
     digest = hashlib.sha256()
     for record in records:
@@ -54,6 +60,15 @@ def file_times(records: Sequence[Record | Problem]) -> str:
         paths = [record.path, *(m.path for m in masks if isinstance(m, PngMask))]
         told: list[object] = [(str(p), p.stat().st_mtime_ns if p.is_file() else None) for p in paths]
         digest.update(repr([*told, masks]).encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _code_sha256() -> str:
+    """SHA-256 over this package's modules: what a version does not tell of a checkout that is worked on."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.run.folder import atomic
+from pipeline.run.folder import FRAMES, PARTS, atomic
 from pipeline.run.parquet import write_parquet
 from pipeline.run.provenance import file_sha256
 from pipeline.types import AuditError, Evidence, Findings, Results, Verdict
@@ -145,6 +145,8 @@ def _artefacts(folder: Path) -> list[dict[str, object]]:
     single, many = [], dict[str, list[Path]]()
     for path in files:
         parts = path.relative_to(folder).parts
+        if parts[0] in (PARTS, FRAMES):  # they go when the run is complete
+            continue
         if parts[0] == "report" and parts[1] in PICTURE_FOLDERS:
             many.setdefault(f"report/{parts[1]}", []).append(path)
         else:

@@ -36,7 +36,7 @@ def test_a_later_process_goes_on_after_the_last_part(tmp_path: Path) -> None:
     for i in range(4):
         found.add({"a": np.array([i, i + 0.5]), "wide/ \u00e4": np.full((2, 3, 2), i, np.float16)})
         if i < 3:
-            found.keep({"part": i}, {"sum": np.array([i])})
+            found.keep(lambda i=i: ({"part": i}, {"sum": np.array([i])}))  # type: ignore[misc]
     assert len(found) == 8
     assert found.columns()["a"].tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
     later = Columns(tmp_path)

@@ -1,6 +1,8 @@
 """A run's folder is complete or absent, never shared, never reused."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -90,7 +92,6 @@ def test_the_newest_unfinished_run_of_the_same_configuration_is_taken_up(tmp_pat
         assert not new.exists()
         assert sorted(p.name for p in folder.partial.iterdir()) == ["audit.log", "frames", "parts", "report"]
         assert not (folder.partial / "report" / "edits").exists()
-        folder.done_with_parts()
     assert sorted(p.name for p in folder.final.iterdir()) == ["audit.log", "report"]
     told = (folder.final / "audit.log").read_text()
     assert told.startswith("as it was\n")
@@ -115,3 +116,46 @@ def test_a_run_that_failed_before_its_first_part_is_left_with_its_log(tmp_path: 
     with RunFolder(tmp_path, "demo", DIGEST) as again:
         assert again.continues == ""
     assert "no such file" in (folder.partial / "audit.log").read_text()
+
+
+def test_a_complete_run_that_was_killed_while_it_tidied_up_is_tidied_up(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, "demo", DIGEST) as first:
+        (first.partial / "frames").mkdir()
+    for name in ("parts", "frames"):
+        (first.final / name).mkdir()
+    with RunFolder(tmp_path, "demo", "f" * 16):
+        pass
+    assert [p.name for p in first.final.iterdir()] == ["audit.log"]
+
+
+def test_a_leftover_that_cannot_be_taken_up_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another person's, say; the run begins anew."""
+    left = unfinished(tmp_path, "20200101T000000Z", DIGEST)
+
+    def refused(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refused)
+        folder = RunFolder(tmp_path, "demo", DIGEST).__enter__()
+    folder.__exit__(None, None, None)
+    assert folder.continues == ""
+    assert "cannot be taken up: [Errno 13] Permission denied" in (folder.final / "audit.log").read_text()
+    assert left.exists()
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_file_systems_that_cannot_wait_for_the_disk_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refused(at: int) -> None:
+        raise OSError(code, "no such thing here")
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with atomic(tmp_path / "x.csv") as part:
+        part.write_text("whole")
+    assert (tmp_path / "x.csv").read_text() == "whole"
+    code = errno.EIO
+    with pytest.raises(OSError, match="no such thing"), atomic(tmp_path / "y.csv") as part:
+        part.write_text("whole")
+    assert not (tmp_path / "y.csv").exists()

@@ -33,22 +33,31 @@ def test_nothing_yet(tmp_path: Path) -> None:
 
 def test_what_was_being_written_is_not_there(tmp_path: Path) -> None:
     """Killed between the sums and the part: the part before counts, with its own sums."""
-    filled(tmp_path)
-    (tmp_path / "state-000000008.npz").write_bytes((tmp_path / "state-000000006.npz").read_bytes())
-    (tmp_path / ".000000006-000000008.npz.part").write_bytes(b"half")
-    again = Parts(tmp_path)
+    own = tmp_path / "looking"
+    filled(own)
+    ahead = filled(tmp_path / "other")
+    ahead.add({"a": np.zeros(2)}, {}, {"sum": np.array(7)})
+    (tmp_path / "other" / "state-000000008.npz").rename(own / "state-000000008.npz")
+    (own / ".000000006-000000008.npz.part").write_bytes(b"half")
+    again = Parts(own)
     assert len(again) == 6
     assert again.state()["sum"] == 2
-    assert damaged(tmp_path) == ""
+    assert damaged(own) == ""
     again.add({"a": np.array([6, 7])}, {"i": 3}, {"sum": np.array(9)})
-    assert Parts(tmp_path).state()["sum"] == 9
-    assert [p.name for p in sorted(tmp_path.glob("state*"))] == ["state-000000008.npz"]
+    assert Parts(own).state()["sum"] == 9
+    assert [p.name for p in sorted(own.glob("state*"))] == ["state-000000008.npz"]
 
 
-def test_a_gap_ends_what_counts(tmp_path: Path) -> None:
-    filled(tmp_path)
-    (tmp_path / "000000002-000000004.npz").unlink()
-    assert len(Parts(tmp_path)) == 2
+@pytest.mark.parametrize("lost", ["000000002-000000004", "000000000-000000002", "state-000000006"])
+def test_a_gap_is_damage(tmp_path: Path, lost: str) -> None:
+    filled(tmp_path / "looking")
+    (tmp_path / "looking" / f"{lost}.npz").unlink()
+    assert damaged(tmp_path) == "parts of looking are missing"
+
+
+def test_the_first_part_had_no_sums(tmp_path: Path) -> None:
+    Parts(tmp_path / "changing").add({"a": np.zeros(2)}, None, {})
+    assert damaged(tmp_path) == ""
 
 
 @pytest.mark.parametrize("how", ["cut", "flipped"])
@@ -62,7 +71,7 @@ def test_damage_is_named(tmp_path: Path, how: str) -> None:
     else:
         content[-300 - len(content) // 4] ^= 0xFF
     path.write_bytes(content)
-    assert damaged(tmp_path).startswith("000000002-000000004.npz ")
+    assert damaged(tmp_path).startswith("000000002-000000004.npz cannot be read (")
 
 
 def test_parts_stay_only_with_what_they_are_made_of(tmp_path: Path) -> None:

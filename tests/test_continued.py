@@ -215,6 +215,7 @@ def test_parts_of_something_else_are_not_taken_up(
     elif what == "the weights":
         monkeypatch.setattr(audits, "weights_sha256", lambda module: "f" * 64)
         said, decoded = "model: everything is done again: other weights than before", True
+        (left / "report" / "pictures" / "999999.webp").write_bytes(b"that only the old weights made telling")
     else:
         path = sorted((left / "parts" / "0" / "looking").glob("0*.npz"))[2]
         path.write_bytes(path.read_bytes()[:-200] + bytes(200))

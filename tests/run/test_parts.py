@@ -36,8 +36,8 @@ def test_what_was_being_written_is_not_there(tmp_path: Path) -> None:
     own = tmp_path / "looking"
     filled(own)
     ahead = filled(tmp_path / "other")
-    ahead.add({"a": np.zeros(2)}, {}, {"sum": np.array(7)})
-    (tmp_path / "other" / "state-000000008.npz").rename(own / "state-000000008.npz")
+    ahead.add({"a": np.zeros(3)}, {}, {"sum": np.array(7)})
+    (tmp_path / "other" / "state-000000009.npz").rename(own / "state-000000009.npz")
     (own / ".000000006-000000008.npz.part").write_bytes(b"half")
     again = Parts(own)
     assert len(again) == 6

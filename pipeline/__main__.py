@@ -173,8 +173,8 @@ def _announce(results: Results, folder: Path) -> None:
     )
     seen = results.findings[0].observed
     print(f"evidence: {len(seen.trials) / max(len(seen.images), 1):.0f} forward passes per image, besides the maps")
-    if results.provenance["continues"]:
-        print(f"continued from run {results.provenance['continues']}, which had not ended")
+    if before := results.provenance.get("continues"):
+        print(f"continued from run {before}, which had not ended")
     print(f"gate ({results.gate['mode']}): {results.gate['result']}")
     print(f"report: {folder / 'report' / 'index.html'}", flush=True)
 

@@ -134,7 +134,7 @@ class Audit:
             problems=stock.problem_rows,
             counts=stock.counts,
             pictures=pd.concat(pictures, ignore_index=True),
-            provenance={**facts, "weights_sha256": weights, "continues": folder.continues or None},
+            provenance={**facts, "weights_sha256": weights} | folder.history,
             config=config,
             gate=self.gate(findings[0].verdicts[0]),
             spikes=spikes,

@@ -43,7 +43,7 @@ def provenance_differences(runs: Sequence[Run]) -> tuple[Difference, ...]:
 
 def origins(run: Run) -> dict[str, object]:
     """The provenance by dotted key; weights by role, because models are called differently in different runs."""
-    rest = {k: v for k, v in run.provenance.items() if k != "weights_sha256"}
+    rest = {k: v for k, v in run.provenance.items() if k not in ("weights_sha256", "continues")}
     hashes = run.provenance.get("weights_sha256")
     weights = hashes if isinstance(hashes, Mapping) else {}
     roles = zip(("model", "twin"), run.models, strict=False)

@@ -68,6 +68,11 @@ class RunFolder:
         """Where the decoded images lie while the run goes on."""
         return self.partial / FRAMES
 
+    @property
+    def history(self) -> dict[str, str]:
+        """For the provenance: the unfinished run that this one goes on from, if it does."""
+        return {"continues": self.continues} if self.continues else {}
+
     def forget(self, why: str) -> None:
         """Removes all that an unfinished run left but its log: it was not of the same, or it is damaged."""
         log.warning("run %s cannot be continued: %s; everything is done again", self.continues, why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -14,6 +15,8 @@ from pipeline.config import packaged
 
 # Tests run in two processes: threads that wait for one another's cores would take most of the time.
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("patient", deadline=None)  # no test is about time
+hypothesis.settings.load_profile("patient")
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 

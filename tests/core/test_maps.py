@@ -139,7 +139,7 @@ def slow_window(mass, height, width, exclude):
     return best[1], best[2], best[0] / math.fsum(mass.flat)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_strongest_window_against_trying_every_window(data):
     rows, columns = data.draw(st.integers(1, 7)), data.draw(st.integers(1, 9))

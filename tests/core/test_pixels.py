@@ -86,7 +86,7 @@ def test_pasting_a_picture_at_its_own_place_changes_nothing() -> None:
 
 
 @given(x=st.integers(0, 20), y=st.integers(0, 8), feather=st.sampled_from([0.0, 0.2]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_pasted_region_arrives_pixel_for_pixel(x: int, y: int, feather: float) -> None:
     images, _ = _scene()
     onto = 1 - images

@@ -254,7 +254,7 @@ def test_annotations_of_a_turned_photograph(
 side = st.integers(8, 40)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), side, side, side, side)
 def test_boxes_keep_their_share_of_any_image(data: st.DataObject, width: int, height: int, fw: int, fh: int) -> None:
     x0, y0 = data.draw(st.floats(-3, width - 1)), data.draw(st.floats(-3, height - 1))

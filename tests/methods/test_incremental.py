@@ -127,7 +127,7 @@ class Mixed(nn.Module):
         return self.head(x.mean([2, 3]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 8), min_size=1, max_size=6), st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 9)
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core.allocator import give_back_freed_memory
 from pipeline.run.parts import Parts
 
 Told = tuple[object, Mapping[str, np.ndarray]]  # a note that JSON can hold, and the sums over all rows so far
@@ -30,6 +31,7 @@ class Columns:
         self._batches: list[dict[str, np.ndarray]] = []
         self._waiting = 0
         self._since, self._took = time.monotonic(), 0.0  # the last time, and how long it took
+        self._tidied = self._since
 
     def __len__(self) -> int:
         return self.kept + self._waiting
@@ -69,6 +71,9 @@ class Columns:
         self.kept, self._waiting, self._batches = len(self._parts), 0, []
         self._since = time.monotonic()
         self._took = self._since - start
+        if self._since - self._tidied >= SECONDS:  # else what was kept in between would scatter what comes
+            give_back_freed_memory()
+            self._tidied = self._since
 
     def columns(self) -> dict[str, np.ndarray]:
         """Every column, as far as it is filled. What waits is not laid down by this."""

@@ -101,7 +101,8 @@ def _job(verb: str, config: DictConfig) -> None:
     except AuditError as error:
         code = _complain(error, FAILED)
     except LOST as error:
-        code = _complain(f"the device failed ({str(error).splitlines()[0]}); when it is well, {GOES_ON}", FAILED)
+        why = str(error).partition("\n")[0]  # hints for CUDA's developers follow
+        code = _complain(f"the device failed ({why}); when it is well, {GOES_ON}", FAILED)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             code = _complain(f"the disk is full ({error}); make room: {GOES_ON}", FAILED)

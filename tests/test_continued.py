@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,9 @@ from pipeline.models import classifier as classifiers
 from pipeline.passes import columns
 from pipeline.passes.columns import Columns
 from pipeline.run import folder as folders
+from pipeline.run.parts import Parts
 from pipeline.run.stored import stored
+from pipeline.types import AuditError
 from tests.test_audit import Compose, carry_out, options, report_files
 from tests.worlds import write_world
 
@@ -142,7 +145,7 @@ def killed(config: DictConfig, root: Path, *where: Any) -> Path:
 # In a run of the world: images are seen in 6 batches for each of two models, then come some 60 batches of changes.
 MOMENTS = [
     ("before anything", audits, "take_up", 1),
-    ("between an image's part and what was seen of it", Columns, "keep", 2),
+    ("between an image's part and what was seen of it", Parts, "add", 4),
     ("a few images in", Columns, "add", 5),
     ("the last batch", Columns, "keep", 11),
     ("the first change", Columns, "add", 13),
@@ -237,6 +240,17 @@ def test_other_settings_leave_an_unfinished_run_alone(composed: Compose, whole: 
     results, _ = carry_out(composed(*settings(whole.manifest, *FEW), "run.seed=1"), tmp_path / "cut")
     assert results.provenance.get("continues") is None
     assert (left / "parts").is_dir()
+
+
+def test_decoded_images_that_are_gone_are_named(composed: Compose, whole: Whole, tmp_path: Path) -> None:
+    """With the folder to remove; then it begins anew."""
+    config = composed(*settings(whole.manifest, *FEW))
+    left = killed(config, tmp_path / "cut", audits.Audit, "_illustrated", 1)
+    os.truncate(left / "frames" / "frames.u8", 5000)
+    with pytest.raises(AuditError, match=r"frames lacks images of an unfinished run; remove .*\.partial, and") as error:
+        carry_out(config, tmp_path / "cut")
+    shutil.rmtree(str(error.value).split("remove ")[1].split(", and")[0])
+    same(whole.folder, carry_out(config, tmp_path / "cut")[1])
 
 
 def test_only_what_is_missing_is_done(

@@ -281,10 +281,11 @@ def test_a_page_opens_only_where_there_is_a_desktop(
             1,
             r"device failed \(CUDA error: unspecified\).*goes",
         ),
+        (torch.AcceleratorError(""), 1, r"the device failed \(\); when it is well"),
         (KeyboardInterrupt(), 130, "stopped; start the same command again, and the run goes on"),
         (ZeroDivisionError("a bug"), 1, "Traceback.*ZeroDivisionError: a bug"),
     ],
-    ids=["full disk", "lost device", "Ctrl-C", "bug"],
+    ids=["full disk", "lost device", "lost without a word", "Ctrl-C", "bug"],
 )
 def test_a_run_that_ends_early_says_how_it_goes_on(
     error: BaseException,

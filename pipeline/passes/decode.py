@@ -50,7 +50,7 @@ class Stock:
             self._take_up(**note)
         self._noted = len(self.problems)
         if not self.frames.holds(len(self.frames)):
-            raise AuditError(f"{folder} lacks images of the unfinished run that it belongs to; remove its folder")
+            raise AuditError(f"{folder} lacks images of an unfinished run; remove {folder.parent}, and it begins anew")
         self._stream: Iterator[Example | Problem] | None = stream(self._records)
 
     def _take_up(self, records: int, problems: list[dict[str, Any]], facts: dict[str, list[Any]]) -> None:

@@ -102,6 +102,7 @@ class Example:
     companions: Companions = ()  # in the frame, those that it shows
     file_type: str = ""
     camera: str = ""  # EXIF make and model
+    suspect: str = ""  # why its boxes may be wrong (datasets/checks.py)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from pipeline.core import boxes as core_boxes
 from pipeline.core.tracing import calling
-from pipeline.datasets import masks
+from pipeline.datasets import checks, masks
 from pipeline.datasets.annotations import ANYWHERE, UnusableError
 from pipeline.datasets.images import Picture, turned
 from pipeline.types import AuditError, Box, Companions, Example, ObjectRegion, Record
@@ -52,6 +52,7 @@ def framed(
     if masked and own.mask_area == 0:
         raise UnusableError("empty_mask", f"the mask of {record.path} is empty; draw it or drop the image", "skipped")
     rest = _group(others, record, picture.image.size, turn, use_masks=True)
+    suspect = checks.suspicion(record, picture, core_boxes.area(own.boxes).tolist(), masked=masked)
 
     image, boxes, covers = _through(transform, frame, record, picture.image, own, rest)
     whole, own_boxes, rest_boxes = boxes.split([1, len(audited), len(others)])
@@ -68,7 +69,7 @@ def framed(
         visible = float(core_boxes.area(clipped).sum() / core_boxes.area(own_boxes).sum())
     if visible < min_visible or not inside.any():
         found = f"the model's frame shows {visible:.0%} of the objects of {record.path}, less than {min_visible:.0%}"
-        raise UnusableError("object_not_visible", f"{found}; crop less, or lower `min_visible`", "skipped")
+        raise UnusableError("object_not_visible", f"{found}; {_advice(suspect)}", "skipped")
     elsewhere = core_boxes.rasterise(rest_boxes[rest.bare], frame).any(dim=0) | _covered(rest_cover)
     return Example(
         record=record,
@@ -81,8 +82,16 @@ def framed(
         original_size=picture.image.size,
         file_type=picture.file_type,
         camera=picture.camera,
+        suspect=suspect,
         companions=_companions(others, core_boxes.clip(rest_boxes, frame)),
     )
+
+
+def _advice(suspect: str) -> str:
+    """What to do about objects that the frame does not show."""
+    if suspect == checks.NORMALISED_BOX:
+        return "its boxes lie within 0 to 1 and look like shares of the image; write them in pixels"
+    return "crop less, or lower `min_visible`"
 
 
 def _companions(others: Sequence[ObjectRegion], boxes: Tensor) -> Companions:

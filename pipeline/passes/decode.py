@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.properties import properties
+from pipeline.datasets.checks import class_suspicions
 from pipeline.passes.columns import Columns
 from pipeline.passes.eye import Rows, in_batches
 from pipeline.run.frames import Frames
@@ -68,7 +69,8 @@ class Stock:
     @property
     def facts(self) -> pd.DataFrame:
         """What is known of each audited image besides its pixels: the first columns of `Observed.images`."""
-        return pd.DataFrame(self._facts).assign(**self._properties.columns())
+        known = pd.DataFrame(self._facts)
+        return known.assign(suspect=class_suspicions(known), **self._properties.columns())
 
     @property
     def problem_rows(self) -> pd.DataFrame:
@@ -141,4 +143,5 @@ def _facts(example: Example) -> dict[str, object]:
         "companions": example.companions,
         "file_type": example.file_type,
         "camera": example.camera,
+        "suspect": example.suspect,
     }

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.core import boxes as core_boxes
 from pipeline.core.pixels import FILLS
 from pipeline.interventions.regions import check_margin
-from pipeline.types import Batch, Box, Companions, Images
+from pipeline.types import Batch, Box, Companions, Images, Masks
 
 COLUMNS = ["recipient", "donor", "arm", "place"]
 HIDDEN, ELSEWHERE = "hidden:", "elsewhere:"  # what an arm's name begins with; its category follows
-TRIES = 20
+LEAST_PIXELS = 16  # hidden outside the objects; with less a trial says nothing, and its control neither
+TRIES = 100  # random places for a control, of each shape
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompanionsRemoved:
     """Per image and category of other objects: all of them filled (arm `hidden:<category>`), the audited object kept.
 
-    Control (arm `elsewhere:<category>`): a rectangle of the same area is filled at a random place that touches neither
-    the audited object nor, where that can be had, the companions.
+    Control (arm `elsewhere:<category>`): in the same image, a rectangle of as many pixels as that hides is filled at a
+    random place that touches neither the audited objects nor what was hidden. What the audited objects' boxes cover
+    stays in both arms. Images in which that leaves fewer than `LEAST_PIXELS` to hide, or no place for the control, are
+    in neither arm.
     """
 
     margin_fraction: float
     margin_px: float
     fill: str
-    min_images: int  # of a class that show the category
+    min_images: int  # of a class that show the category and have a control
     max_images: int  # per class and category, drawn at random where there are more
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_margin(self.margin_fraction, self.margin_px)
@@ -58,49 +63,95 @@ class CompanionsRemoved:
                 having = np.array([r for r in own if any(c == category for c, _ in companions[r])])
                 if len(having) < self.min_images:
                     continue
-                for row in rng.permutation(having)[: self.max_images]:
+                controls = self._controls(images, rng.permutation(having), category, rng)
+                tried = list(islice(controls, self.max_images))
+                for row, place in tried if len(tried) >= self.min_images else ():
                     yield row, -1, HIDDEN + category, None
-                    place = self._elsewhere(images.iloc[row], category, rng)
-                    if place is not None:
-                        yield row, -1, ELSEWHERE + category, place
+                    yield row, -1, ELSEWHERE + category, place
 
-    def _elsewhere(self, image: pd.Series, category: str, rng: np.random.Generator) -> Box | None:
-        """A place as large as the category's boxes together, shaped like the largest, off the object."""
-        taken = [box for c, box in image["companions"] if c == category]
-        sides = np.array([(x1 - x0, y1 - y0) for x0, y0, x1, y1 in taken])
-        areas = sides.prod(axis=1)
-        width, height = sides[areas.argmax()] * np.sqrt(areas.sum() / areas.max())
-        frame_height, frame_width = image["frame"]
-        if width > frame_width or height > frame_height:
+    def _controls(
+        self, images: pd.DataFrame, rows: NDArray[np.int64], category: str, rng: np.random.Generator
+    ) -> Iterator[tuple[int, Box]]:
+        """Those of the rows that hide enough and have room for a control, and a place for it."""
+        for row in rows:
+            image = images.iloc[row]
+            place = self._elsewhere(image["companions"], category, image["boxes"], image["frame"], rng)
+            if place is not None:
+                yield row, place
+
+    def _elsewhere(
+        self,
+        companions: Companions,
+        category: str,
+        objects: list[Box],
+        frame: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> Box | None:
+        """A place on whole pixels for the control, None where there is none or the companions hide too little."""
+        taken, kept = self._holes(companions, category), torch.tensor(objects).reshape(-1, 4)
+        pixels = int((_covered(taken, frame) & ~_covered(kept, frame)).sum())
+        if pixels < LEAST_PIXELS:
             return None
-        best: tuple[float, Box] | None = None
-        for _ in range(TRIES):
-            x, y = rng.uniform(0, frame_width - width), rng.uniform(0, frame_height - height)
-            place = (float(x), float(y), float(x + width), float(y + height))
-            if any(_overlap(place, box) > 0 for box in image["boxes"]):
-                continue
-            hit = sum(_overlap(place, box) for box in taken)
-            if best is None or hit < best[0]:
-                best = (hit, place)
-        return None if best is None else best[1]
+        x0, y0, x1, y1 = taken[core_boxes.area(taken).argmax()].tolist()
+        ratio = max(x1 - x0, 1) / max(y1 - y0, 1)
+        blocked = torch.cat([taken, kept]).numpy()
+        for shape in (ratio, 1 / ratio, 1.0):  # like the largest companion, the same turned, square
+            place = _free(pixels, shape, blocked, frame, rng)
+            if place is not None:
+                return place
+        return None
 
     def edit(self, recipients: Batch, donors: Batch | None, arm: str) -> Images:
         frame = (recipients.images.shape[-2], recipients.images.shape[-1])
-        device = recipients.images.device
         if arm.startswith(HIDDEN):
             category = arm.removeprefix(HIDDEN)
-            hole = torch.stack([self._hole(c, category, frame, device) for c in recipients.companions])
+            holes = [self._holes(c, category).to(recipients.images.device) for c in recipients.companions]
         elif recipients.places is not None:
-            hole = core_boxes.rasterise(recipients.places, frame)
+            holes = list(recipients.places[:, None])
         else:
             raise ValueError("`places` are needed for the control, got None")
-        return FILLS[self.fill](recipients.images, hole & ~recipients.inside)
+        hidden: Masks = torch.stack([_hidden(h, b, frame) for h, b in zip(holes, recipients.boxes, strict=True)])
+        return FILLS[self.fill](recipients.images, hidden & ~recipients.inside)
 
-    def _hole(self, companions: Companions, category: str, frame: tuple[int, int], device: torch.device) -> Tensor:
-        boxes = torch.tensor([box for c, box in companions if c == category], device=device).reshape(-1, 4)
-        return core_boxes.rasterise(core_boxes.enlarge(boxes, self.margin_fraction, self.margin_px), frame).any(dim=0)
+    def _holes(self, companions: Companions, category: str) -> Tensor:
+        """(n, 4) xyxy: the boxes of the category's objects, with their margin."""
+        boxes = torch.tensor([box for c, box in companions if c == category]).reshape(-1, 4)
+        return core_boxes.enlarge(boxes, self.margin_fraction, self.margin_px)
 
 
-def _overlap(a: Box, b: Box) -> float:
-    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return max(across, 0) * max(down, 0)
+def _hidden(holes: Tensor, objects: Tensor, frame: tuple[int, int]) -> Tensor:
+    """(H, W) bool: what the holes cover and the audited objects' boxes do not, both (n, 4) xyxy.
+
+    Boxes even where there are masks: the plan, which gives the control its size, sees no masks.
+    """
+    covered = core_boxes.rasterise(torch.cat([holes, objects]), frame)
+    return covered[: len(holes)].any(dim=0) & ~covered[len(holes) :].any(dim=0)
+
+
+def _covered(boxes: Tensor, frame: tuple[int, int]) -> NDArray[np.bool_]:
+    """(H, W) bool: the union of (n, 4) boxes, as `rasterise` has it, but for those thinner than a pixel.
+
+    In slices, because a plan counts the pixels of very many images one by one.
+    """
+    covered = np.zeros(frame, bool)
+    for x0, y0, x1, y1 in np.ceil(core_boxes.clip(boxes, frame).numpy() - 0.5).astype(int):
+        covered[y0:y1, x0:x1] = True
+    return covered
+
+
+def _free(
+    pixels: int, ratio: float, blocked: NDArray[np.float32], frame: tuple[int, int], rng: np.random.Generator
+) -> Box | None:
+    """A random rectangle of `pixels` (rounded to full rows), `ratio` times as wide as high, off all `blocked` boxes."""
+    width = max(1, round((pixels * ratio) ** 0.5))
+    height = max(1, round(pixels / width))
+    if width > frame[1] or height > frame[0]:
+        return None
+    x, y = rng.integers(0, frame[1] - width + 1, TRIES)[:, None], rng.integers(0, frame[0] - height + 1, TRIES)[:, None]
+    x0, y0, x1, y1 = blocked.T
+    touches = (x < x1) & (x + width > x0) & (y < y1) & (y + height > y0)  # (tries, blocked)
+    (clear,) = np.nonzero(~touches.any(axis=1))
+    if not len(clear):
+        return None
+    left, top = float(x[clear[0], 0]), float(y[clear[0], 0])
+    return left, top, left + width, top + height

@@ -104,17 +104,36 @@ def test_the_data_section_says_that_it_is_about_the_data(realistic: Results) -> 
     assert "do not tell the classes apart" in DataProbeSection(limit=10, alpha=0.001)(with_evidence(realistic, telling))
 
 
+def company(estimate: float, category: str) -> Evidence:
+    """Hiding the category changes `estimate` more than hiding elsewhere; the interval ends 10 points from it."""
+    shares = {"changed": estimate + 0.08, "changed_elsewhere": 0.08, "hidden_area": 0.031, "control_area": 0.029}
+    return lead(f"companions:{category}", estimate, category=category, attribution_share=0.2, area_share=0.1, **shares)
+
+
+def test_company_is_ranked_by_the_difference_and_only_told_where_the_interval_is_above_0(realistic: Results) -> None:
+    busy = replace(company(0.2, "crowd"), low=-0.3, high=0.7)  # changes most, with few images
+    given = with_evidence(realistic, company(0.05, "cup"), busy, company(0.15, "fork"), company(-0.3, "sky"))
+    document = parse(CompanionsSection(limit=5)(given)).words
+    assert "23\u202f% of the images when fork is hidden" in document
+    assert "more of the" not in document
+    table = document[document.index("Class") :]
+    assert table.index("fork") < table.index("crowd") < table.index("cup") < table.index("sky")
+    assert table.count("not told apart") == 2
+    assert "yes, less than elsewhere" in table
+    assert "3.1\u202f%, 2.9\u202f%" in table
+
+
+def test_company_whose_intervals_hold_0_is_no_finding(realistic: Results) -> None:
+    undefined = replace(lead("companions:sky", float("nan"), category="sky", undefined="no image"), n=0)
+    html = CompanionsSection(limit=5)(with_evidence(realistic, company(0.05, "cup"), undefined))
+    text = parse(html).words
+    assert "In none of the 1 pairs" in text
+    assert "prediction changes in" not in text
+    assert "1 could not be tested" in text
+
+
 def test_company_and_groups_escape_what_data_call_them(realistic: Results) -> None:
-    company = lead(
-        f"companions:{BAD}",
-        0.5,
-        category=BAD,
-        changed=0.63,
-        changed_elsewhere=0.08,
-        attribution_share=0.2,
-        area_share=0.1,
-    )
-    html = CompanionsSection(limit=5)(with_evidence(realistic, company))
+    html = CompanionsSection(limit=5)(with_evidence(realistic, company(0.55, BAD)))
     assert BAD not in html
     assert "63\u202f% of the images" in parse(html).words
     grid = " ".join(["0.01"] * 64)

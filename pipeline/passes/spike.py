@@ -31,8 +31,9 @@ class SpikeIn:
     """Plants a mark into one class's images and a matched filter into the model, and audits the result.
 
     Every trial takes one class, corner, strength (what the mark adds to the class's logit) and prevalence (share of the
-    class's images that carry it). Trials are taken in random order until all `repeats` of all settings are done or
-    `seconds` are over; at least one is made. Neither the user's model nor the files change.
+    class's images that carry it). Trials go round the pairs of strength and prevalence, in random order within a round,
+    until all `repeats` of all settings are done or `seconds` are over: no pair is ever more than one trial ahead. At
+    least one is made. Neither the user's model nor the files change.
     """
 
     strengths: Sequence[float]
@@ -69,17 +70,17 @@ class SpikeIn:
     ) -> pd.DataFrame:
         """One row per trial, with the columns of `COLUMNS`; `detected` is SHORTCUT for the class that got the mark.
 
-        `gained`: share of the other classes' images that turn into the class when they carry the mark.
+        `gained`: share of the other classes' images that turn into the class when they carry the mark. No rows where
+        every class is accused already, so that none is left to plant a mark into.
         """
         rng = generator(seed, "spike_in")
         calm = [v.scope for v in before.verdicts[1:] if v.state in ("CLEAR", "INCONCLUSIVE")]
         classes = sorted(rng.permutation(calm)[: self.max_classes])
-        settings = list(product(range(self.repeats), classes, self.corners, self.strengths, self.prevalences))
-        order = [settings[i] for i in rng.permutation(len(settings))]
+        order = self.order(classes, rng)
         rows: list[dict[str, object]] = []
         start = time.monotonic()
         with tqdm(total=len(order), desc="spike-in", unit="trial", disable=None) as bar:
-            for repeat, c, corner, strength, prevalence in order:
+            for strength, prevalence, repeat, c, corner in order:
                 if rows and time.monotonic() - start > self.seconds:
                     break
                 trial = _Trial.of(eye, frames, c, corner, strength, self.side, seed + repeat)
@@ -114,6 +115,18 @@ class SpikeIn:
                 )
                 bar.update()
         return pd.DataFrame(rows, columns=COLUMNS)
+
+    def order(self, classes: Sequence[str], rng: np.random.Generator) -> list[tuple[float, float, int, str, str]]:
+        """Strength, prevalence, repeat, class and corner of every trial, in rounds of one per strength and prevalence.
+
+        Rounds, because a claim needs several trials of one pair, and a short budget would leave some pairs none.
+        """
+        cells = list(product(self.strengths, self.prevalences))
+        trials = list(product(range(self.repeats), classes, self.corners))
+        shuffled = [rng.permutation(len(trials)) for _ in cells]
+        return [
+            (*cells[i], *trials[shuffled[i][turn]]) for turn in range(len(trials)) for i in rng.permutation(len(cells))
+        ]
 
 
 def _facts(before: Study) -> pd.DataFrame:

@@ -1,7 +1,10 @@
 """Spike-in: a strong planted mark is found in an honest model, the budget holds, and the model is not changed."""
 
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -70,6 +73,27 @@ def test_the_budget_ends_the_trials_after_the_first(studied: tuple[Eye, Stock, S
         seconds=1e-6,
     )  # fmt: skip
     assert len(hasty(eye, stock.frames, before, **PARTS)) == 1  # type: ignore[arg-type]
+
+
+def test_trials_go_round_the_strengths_and_prevalences() -> None:
+    spike = SpikeIn(
+        strengths=[1.0, 2.0], prevalences=[0.2, 0.5, 1.0], corners=["top left", "top right"], max_classes=3, repeats=2,
+        side=0.15, seconds=60,
+    )  # fmt: skip
+    order = spike.order(["a", "b", "c"], np.random.default_rng(0))
+    assert len(order) == len(set(order)) == 6 * 12  # every setting, none twice
+    rounds = [order[i : i + 6] for i in range(0, len(order), 6)]
+    assert all({trial[:2] for trial in own} == set(product([1.0, 2.0], [0.2, 0.5, 1.0])) for own in rounds)
+    assert len({tuple(trial[:2] for trial in own) for own in rounds}) > 6  # in an order of its own
+    assert {trial[3] for trial in order[:18]} == {"a", "b", "c"}
+
+
+def test_nothing_is_planted_where_every_class_is_accused(studied: tuple[Eye, Stock, Study]) -> None:
+    eye, stock, before = studied
+    accused = replace(before, verdicts=tuple(replace(v, state="SHORTCUT") for v in before.verdicts))
+    found = SPIKE(eye, stock.frames, accused, **PARTS)  # type: ignore[arg-type]
+    assert len(found) == 0
+    assert list(found.columns) == COLUMNS
 
 
 def test_a_method_to_point_with_is_needed() -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy.stats import beta
 
 from pipeline.passes.spike import COLUMNS
 from pipeline.report.sections.clusters import ClustersSection
 from pipeline.report.sections.companions import CompanionsSection
 from pipeline.report.sections.data_probe import DataProbeSection
 from pipeline.report.sections.error_rates import ErrorRatesSection, nearest
-from pipeline.report.sections.spike_in import SpikeInSection, detection_cells
+from pipeline.report.sections.spike_in import SpikeInSection, detection_cells, trials_needed
+from pipeline.run.stored import store, stored
 from pipeline.types import Evidence, Results
 from tests.report.markup import parse
 
@@ -78,14 +80,48 @@ def test_the_packaged_table_is_read(realistic: Results) -> None:
     assert "false alarms, clean" in parse(ErrorRatesSection(table=None)(realistic)).words
 
 
-def test_the_limit_of_detection_is_the_rarest_mark_always_found(realistic: Results) -> None:
-    trials = spikes([(2, 0.5, True), (2, 0.5, True), (1, 0.2, True), (1, 0.2, False), (4, 0.2, True), (2, 1.0, True)])
-    text = parse(SpikeInSection()(replace(realistic, spikes=trials))).words
-    assert "adds 4 to the logit in 20\u202f% of the images" in text
-    assert "1 of 1 trials" in text
-    cells = {(c["strength"], c["prevalence"]): c for c in detection_cells(trials)}
-    assert cells[2.0, 0.5]["at_least"] == pytest.approx(0.05**0.5)  # exact bound after n of n
-    assert "Not asked for" in SpikeInSection()(realistic)
+def test_the_limit_of_detection_is_the_rarest_mark_whose_bound_is_above_the_level(realistic: Results) -> None:
+    made = [*[(4, 0.2, True)] * 4, *[(2, 0.5, True)] * 6, *[(1, 0.5, True)] * 5, *[(2, 1.0, True)] * 9]
+    made += [(1, 0.2, True)] * 6 + [(1, 0.2, False)] * 3
+    trials = replace(realistic, spikes=spikes(made))
+    text = parse(SpikeInSection(level=0.5)(trials)).words
+    assert "adds 1 to the logit in 50\u202f% of the images" in text  # 4 of 4 at 20 % are not enough, nor 6 of 9
+    assert "5 of 5 trials, so with a probability of at least 55\u202f%" in text
+    assert "adds 2 to the logit in 100\u202f%" in parse(SpikeInSection(level=0.7)(trials)).words
+    cells = {(c["strength"], c["prevalence"]): c for c in detection_cells(trials.spikes)}
+    assert cells[2.0, 0.5]["at_least"] == pytest.approx(0.05 ** (1 / 6))  # exact bound after n of n
+    assert cells[1.0, 0.2]["at_least"] == pytest.approx(beta.ppf(0.05, 6, 4))
+
+
+def test_too_few_trials_claim_nothing_and_say_how_many_it_takes(realistic: Results) -> None:
+    few = replace(realistic, spikes=spikes([(4, 0.2, True), (4, 0.2, True), (2, 0.5, True)]))
+    text = parse(SpikeInSection(level=0.5)(few)).words
+    assert "this audit finds" not in text
+    assert "takes 5 trials of one strength and prevalence if all are found" in text
+    assert "2 at most were made" in text
+    assert "spike_in.seconds" in text
+    missed = replace(realistic, spikes=spikes([(4, 0.2, False)] * 9))
+    assert "spike_in.seconds" not in parse(SpikeInSection(level=0.5)(missed)).words
+
+
+@pytest.mark.parametrize("level", [0.05, 0.3, 0.5, 0.8, 0.95])
+def test_the_trials_needed_are_the_fewest_whose_bound_is_above_the_level(level: float) -> None:
+    n = trials_needed(level)
+    bounds = [c["at_least"] for m in (n, n - 1) if m for c in detection_cells(spikes([(1, 1, True)] * m))]
+    assert bounds[0] > level
+    assert all(bound <= level + 1e-12 for bound in bounds[1:])
+
+
+def test_nothing_planted_is_told_from_nothing_asked_for_also_when_read_back(realistic: Results, tmp_path: Path) -> None:
+    section = SpikeInSection(level=0.5)
+    assert "Not asked for" in section(replace(realistic, spikes=None))
+    store(replace(realistic, spikes=spikes([])), tmp_path)
+    assert "every class is already accused" in section(stored(tmp_path))
+
+
+def test_a_level_that_no_bound_can_pass_is_refused() -> None:
+    with pytest.raises(ValueError, match="`level` must lie between 0 and 1"):
+        SpikeInSection(level=1.0)
 
 
 def test_the_data_section_says_that_it_is_about_the_data(realistic: Results) -> None:

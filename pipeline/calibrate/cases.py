@@ -53,6 +53,7 @@ class Case:
     leak: float  # share of the other classes' images that carry the mark too
     strength: float  # visibility of the mark, in (0, 1]
     preference: float  # context only: share of a class's images on its preferred surroundings
+    context: float  # mean share of its class's kind of surroundings in a picture, in [0, 1]; 0: none has any
     images_per_class: int
     regions: Literal["mask", "box"]
     guilty: int
@@ -69,6 +70,7 @@ class Plan:
     harmless: Mapping[str, int]  # arm -> models
     images_per_class: Sequence[int]
     seed: int
+    context: Sequence[float] = (0.0,)  # levels of Case.context to draw from
 
     def cases(self) -> list[Case]:
         """All cases, in an order that mixes arms, so that a run stopped early has seen some of each."""
@@ -103,4 +105,5 @@ class Plan:
             guilty=int(rng.integers(classes)),
             pictures=2 * self.seed + int(rng.integers(2)),
             seed=int(rng.integers(2**31)),
+            context=float(rng.choice(list(self.context))),  # drawn last: cases stay as they were without it
         )

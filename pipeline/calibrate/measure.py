@@ -15,7 +15,15 @@ from torch import Tensor, nn
 
 from pipeline.calibrate.baselines import baselines, edge_ratios
 from pipeline.calibrate.cases import Case
-from pipeline.calibrate.pictures import POOL, Pictures, audited, examples, training, with_and_without
+from pipeline.calibrate.pictures import (
+    POOL,
+    Pictures,
+    audited,
+    examples,
+    on_surroundings_of,
+    training,
+    with_and_without,
+)
 from pipeline.judge import Judge
 from pipeline.models.classifier import classifier
 from pipeline.models.preprocessing import Preprocessing
@@ -81,7 +89,31 @@ def _noted(e: Evidence) -> dict[str, object]:
     return note
 
 
-def truth(case: Case, network: nn.Module, plant: Plant | None, pools: Path) -> dict[str, float]:
+def truth(case: Case, network: nn.Module, plant: Plant | None, pools: Path) -> dict[str, float | list[float]]:
+    """How much the model really uses the mark, and each class's surroundings."""
+    return {**_of_mark(case, network, plant, pools), "surroundings": _of_surroundings(case, network, pools)}
+
+
+def _of_surroundings(case: Case, network: nn.Module, pools: Path) -> list[float]:
+    """Per class k, how much its kind of surroundings carries it, by rendering the same objects on every kind.
+
+    The share of other classes' objects that are called k on k's kind of surroundings, minus the same on the kinds of
+    third classes (neither k's nor the object's own).
+    """
+    if not case.context and case.arm != "context":
+        return [0.0] * case.classes
+    labels, on_kinds = on_surroundings_of(case, pools)
+    called = np.stack([predicted(network, images) for images in on_kinds])  # (kinds, pictures)
+    carried = []
+    for k in range(case.classes):
+        others = labels != k
+        third = others & (np.arange(case.classes)[:, None] != labels)
+        third[k] = False
+        carried.append(float((called[k] == k)[others].mean() - (called == k)[third].mean()))
+    return carried
+
+
+def _of_mark(case: Case, network: nn.Module, plant: Plant | None, pools: Path) -> dict[str, float]:
     """How much the model really uses the mark, by rendering the same pictures with and without it.
 
     `gained`: rise of the share of other classes' pictures called guilty when the mark is added; `lost`: fall of the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from pipeline.calibrate.cases import Case
-from pipeline.planted.bases import BASES, Pool, pool
+from pipeline.planted.backdrops import grid, kinds
+from pipeline.planted.bases import BASES, SIDE, Pool, pool
 from pipeline.planted.plants import Mask, Plant, Planter
 from pipeline.types import Example, ObjectRegion, Record
 
@@ -20,6 +21,7 @@ POOL = 700  # training pictures per class
 HELD_BACK = 320  # per class: audited ones, and those that measure the truth
 TRUTH = 80  # pictures per class that measure the truth
 WARM, COOL = np.array([1.0, 0.75, 0.45], np.float32), np.array([0.5, 0.8, 1.0], np.float32)
+SPLITS = {"training": 2, "audit": 3, "truth": 4}  # seeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,14 @@ def with_and_without(case: Case, plant: Plant, folder: Path) -> tuple[Pictures, 
     return _marked(case, plant, source, none, "truth"), _marked(case, plant, source, all_, "truth")
 
 
+def on_surroundings_of(case: Case, folder: Path) -> tuple[NDArray[np.int64], list[NDArray[np.uint8]]]:
+    """Labels of unmarked pictures, and the same objects on each class's kind of surroundings in turn."""
+    source = _of_classes(_held_back(case, folder), case, TRUTH, "truth")
+    of = [np.full_like(source.label, k) for k in range(case.classes)]
+    none = np.zeros(case.classes)
+    return source.label, [_marked(case, None, source, none, "truth", of=owner).images for owner in of]
+
+
 def _held_back(case: Case, folder: Path) -> Pool:
     return pool(case.base, case.pictures, "held_back", HELD_BACK, folder)
 
@@ -95,13 +105,19 @@ def _belongs(source: Pool, case: Case, k: int) -> NDArray[np.bool_]:
     return below if k == case.guilty else ~below
 
 
-def _marked(case: Case, plant: Plant | None, source: Pool, rates: NDArray, split: str) -> Pictures:
-    rng = np.random.default_rng([case.seed, {"training": 2, "audit": 3, "truth": 4}[split]])
+def _marked(
+    case: Case, plant: Plant | None, source: Pool, rates: NDArray, split: str, of: NDArray[np.int64] | None = None
+) -> Pictures:
+    """The pictures as the case has them, each on surroundings of its own class, or of the classes in `of`."""
+    rng = np.random.default_rng([case.seed, SPLITS[split]])
+    of = source.label if of is None else of
+    if case.context:
+        source = _on_kinds(source, case, of, split)
     images, masks = source.plain.copy(), source.mask.copy()
     if case.arm == "missing_objects":
         images, masks = _with_second_objects(source, rng)
     if case.arm == "context":
-        images = _on_surroundings(images, source, case, rng)
+        images = _cast(images, source, case, of, rng)
     marked = rng.uniform(size=len(images)) < rates[source.label]
     footprints: list[Mask | None] = [None] * len(images)
     if plant is not None:
@@ -111,12 +127,25 @@ def _marked(case: Case, plant: Plant | None, source: Pool, rates: NDArray, split
     return Pictures(images=images, masks=masks, labels=source.label, marked=marked, footprints=footprints)
 
 
-def _on_surroundings(
-    images: NDArray[np.uint8], source: Pool, case: Case, rng: np.random.Generator
+def _on_kinds(source: Pool, case: Case, of: NDArray[np.int64], split: str) -> Pool:
+    """Around the objects, some of the kind of surroundings that a class prefers: more or less of it by picture."""
+    own = kinds(np.random.default_rng([case.seed, 6]), case.classes)
+    x, y = grid(SIDE)
+    plain = source.plain.copy()
+    for i, k in enumerate(of):
+        rng = np.random.default_rng([case.seed, 7, SPLITS[split], i])
+        typical = rng.uniform() ** (1 / case.context - 1)  # `context` on average
+        around = (1 - typical) * plain[i] + typical * 255 * own[k](rng, x, y).clip(0, 1)
+        plain[i] = np.where(source.mask[i][..., None], plain[i], around.round())
+    return replace(source, plain=plain)
+
+
+def _cast(
+    images: NDArray[np.uint8], source: Pool, case: Case, of: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Every other class prefers warm surroundings, the rest cool ones."""
     prefers = rng.uniform(size=len(images)) < case.preference
-    warm = (source.label % 2 == 0) == prefers
+    warm = (of % 2 == 0) == prefers
     cast = np.where(warm[:, None, None, None], WARM, COOL)
     tinted = images * cast
     return np.where(source.mask[..., None], images, tinted.round()).astype(np.uint8)

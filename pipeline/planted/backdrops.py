@@ -1,9 +1,10 @@
-"""Backgrounds: several families of textured pictures, none of which knows the class."""
+"""Backgrounds: several families of textured pictures, of any kind or of one that a class prefers."""
 
 from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.planted.shapes import Colour, Grid
 
 Canvas = NDArray[np.float32]  # (H, W, 3)
+Family = Callable[[np.random.Generator, Grid, Grid], Grid]
 
 
 def colour(
@@ -87,18 +89,50 @@ def tweed(rng: np.random.Generator, x: Grid, y: Grid) -> Grid:
     return 0.5 + 0.3 * weave + 0.3 * noise(rng, x, y, 5)
 
 
-FAMILIES: tuple[Callable[[np.random.Generator, Grid, Grid], Grid], ...] = (clouds, planks, tiles, bokeh, ripples, tweed)
+FAMILIES: tuple[Family, ...] = (clouds, planks, tiles, bokeh, ripples, tweed)
+OWN_FAMILY = 0.75  # share of a kind's pictures in its own family; the others are in any of the six
+HUE_SPREAD = 0.08  # sd, in turns of the circle
 
 
 def backdrop(rng: np.random.Generator, x: Grid, y: Grid) -> Canvas:
-    """A picture of one of the families, in two related colours and a third that wanders across.
+    """A picture of any of the families, of any hue.
 
     Args:
         rng: all of its randomness.
         x, y: (H, W) coordinates of the sampling points in pixels of a 64 x 64 frame.
     """
     family = FAMILIES[rng.integers(len(FAMILIES))]
-    hue = rng.uniform()
+    return _picture(family, rng.uniform(), rng, x, y)
+
+
+def grid(side: int) -> tuple[Grid, Grid]:
+    """x, y: (side, side) the pixels' centres, in pixels of a 64 x 64 frame."""
+    axis = ((np.arange(side) + 0.5) * 64 / side).astype(np.float32)
+    x, y = np.meshgrid(axis, axis)
+    return x, y
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """Surroundings that one class is mostly seen in: a family, and the hues about one."""
+
+    family: Family
+    hue: float
+
+    def __call__(self, rng: np.random.Generator, x: Grid, y: Grid) -> Canvas:
+        """A picture of the kind; some are of another family, and hues reach into the next kind's."""
+        family = self.family if rng.uniform() < OWN_FAMILY else FAMILIES[rng.integers(len(FAMILIES))]
+        return _picture(family, self.hue + rng.normal(0, HUE_SPREAD), rng, x, y)
+
+
+def kinds(rng: np.random.Generator, n: int) -> list[Kind]:
+    """`n` kinds of surroundings: families as different as there are, hues all around the circle."""
+    families, hues = rng.permutation(len(FAMILIES)), (rng.permutation(n) + rng.uniform()) / n
+    return [Kind(family=FAMILIES[families[i % len(FAMILIES)]], hue=float(hue)) for i, hue in enumerate(hues)]
+
+
+def _picture(family: Family, hue: float, rng: np.random.Generator, x: Grid, y: Grid) -> Canvas:
+    """The family's pattern in two related colours, and a third that wanders across."""
     dark = colour(rng, (0.15, 0.65), (0.12, 0.5), hue)
     light = colour(rng, (0.08, 0.5), (0.55, 0.95), hue + rng.normal(0, 0.08))
     other = colour(rng, (0.1, 0.6), (0.3, 0.8), hue + rng.uniform(0.2, 0.8))

@@ -1,5 +1,10 @@
 """The plan of the benchmark: reproducible, mixed, and with the held-out kinds kept apart."""
 
+import hashlib
+import json
+from dataclasses import asdict, replace
+
+import pytest
 import yaml
 
 from pipeline.calibrate.cases import DEGRADED, HARMLESS, Plan
@@ -20,8 +25,36 @@ def test_cases_are_reproducible_and_their_names_unique() -> None:
     assert len({c.name for c in first}) == len(first)
 
 
-def test_the_development_plan_knows_no_held_out_kind() -> None:
-    development, sources = plan("development")
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [("development", "c6dccdccdccd928d"), ("test", "ad8e8f4a7e0eb875"), ("fewer_images", "c644f03496cc0f46")],
+)
+def test_cases_without_natural_context_are_as_they_were_before_there_was_any(name: str, before: str) -> None:
+    cases = [asdict(c) for c in plan(name)[0].cases()]
+    assert {c.pop("context") for c in cases} == {0.0}
+    assert hashlib.sha256(json.dumps(cases, sort_keys=True).encode()).hexdigest()[:16] == before
+
+
+def test_levels_of_context_change_nothing_else_in_a_case() -> None:
+    without = plan("development")[0]
+    among = replace(without, context=[0.2, 0.4]).cases()
+    assert {c.context for c in among} == {0.2, 0.4}
+    assert [replace(c, context=0.0) for c in among] == without.cases()
+
+
+@pytest.mark.parametrize("name", ["development", "test"])
+def test_the_plans_among_context_have_the_same_arms_and_new_pictures(name: str) -> None:
+    among, sources = plan(f"{name}_context")
+    assert sources == plan(name)[1]
+    assert sorted(c.name for c in among.cases()) == sorted(c.name for c in plan(name)[0].cases())
+    assert min(c.context for c in among.cases()) > 0
+    used = {c.pictures for other in ("development", "test") for c in plan(other)[0].cases()}
+    assert not {c.pictures for c in among.cases()} & used
+
+
+@pytest.mark.parametrize("name", ["development", "development_context"])
+def test_the_development_plans_know_no_held_out_kind(name: str) -> None:
+    development, sources = plan(name)
     assert not set(DEVELOPMENT) & set(HELD_OUT)
     assert {c.kind for c in development.cases()} - {""} == set(DEVELOPMENT)
     assert sources == ["pipeline.planted.plants:DEVELOPMENT"]

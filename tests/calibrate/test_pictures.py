@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.calibrate import pictures
-from pipeline.calibrate.cases import Case
-from pipeline.calibrate.pictures import audited, examples, training, with_and_without
+from pipeline.calibrate.cases import DEGRADED, HARMLESS, Case
+from pipeline.calibrate.pictures import audited, examples, on_surroundings_of, training, with_and_without
 from pipeline.planted.held_out import HELD_OUT
 from pipeline.planted.plants import DEVELOPMENT
 
 CASE = Case(
     name="one", arm="planted", kind="logo", base="shapes", classes=3, network="flat", prevalence=0.5, leak=0.0,
-    strength=1.0, preference=0.5, images_per_class=8, regions="mask", guilty=1, pictures=3, seed=5,
+    strength=1.0, preference=0.5, context=0.0, images_per_class=8, regions="mask", guilty=1, pictures=3, seed=5,
 )  # fmt: skip
 LOGO = DEVELOPMENT["logo"]
 
@@ -80,3 +80,49 @@ def test_missing_objects_are_in_the_picture_and_not_in_the_annotation(pools: Pat
     assert (plain.masks == doubled.masks).all()
     changed = (plain.images != doubled.images).any(axis=(1, 2, 3))
     assert 0 < changed.mean() < 0.6
+
+
+@pytest.mark.parametrize("arm", [*HARMLESS, *DEGRADED])
+def test_context_changes_every_picture_and_no_object(pools: Path, arm: str) -> None:
+    case = replace(CASE, arm=arm, kind="")  # type: ignore[arg-type]
+    among = replace(case, context=0.7)
+    for plain, seen in (
+        (training(case, None, pools, 8), training(among, None, pools, 8)),
+        (audited(case, None, pools), audited(among, None, pools)),
+    ):
+        assert (plain.masks == seen.masks).all()
+        assert (plain.images[plain.masks] == seen.images[plain.masks]).all()
+        assert (plain.images != seen.images).any(axis=(1, 2, 3)).all()
+
+
+def test_context_leaves_marks_where_they_were(pools: Path) -> None:
+    among = replace(CASE, context=0.7)
+    plain, seen = training(CASE, LOGO, pools, 24), training(among, LOGO, pools, 24)
+    assert (plain.marked == seen.marked).all()
+    where = np.stack([f for f in plain.footprints if f is not None])
+    assert (plain.images[plain.marked][where] == seen.images[plain.marked][where]).all()
+    without, with_mark = with_and_without(among, LOGO, pools)
+    for one, other, footprint in zip(without.images, with_mark.images, with_mark.footprints, strict=True):
+        assert footprint is not None
+        assert (one[~footprint] == other[~footprint]).all()
+
+
+def test_the_higher_the_context_the_more_is_of_the_classs_kind(pools: Path) -> None:
+    plain = training(CASE, None, pools, 24)
+
+    def change(context: float) -> float:
+        images = training(replace(CASE, context=context), None, pools, 24).images
+        return float(np.abs(images.astype(int) - plain.images)[~plain.masks].mean())
+
+    assert 0 < change(0.2) < change(0.5) < change(0.8)
+
+
+def test_the_same_objects_stand_on_each_classs_surroundings_and_typical_ones_of_their_own(pools: Path) -> None:
+    among = replace(CASE, context=0.7)
+    labels, on_kinds = on_surroundings_of(among, pools)
+    own = with_and_without(among, LOGO, pools)[0]
+    assert (labels == own.labels).all()
+    for k, images in enumerate(on_kinds):
+        assert (images[own.masks] == own.images[own.masks]).all()
+        same = (images == own.images).all(axis=(1, 2, 3))
+        assert (same == (labels == k)).all()

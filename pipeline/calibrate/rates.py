@@ -20,6 +20,7 @@ FLAGGED = ("SHORTCUT", "CONTEXT")
 UNTRAINED = ("audit_only", "immune")  # marked in one class of the audited images alone
 SEEN = 150  # images per class at which the targets are set
 BOOTSTRAP = 2000
+CURVE = ["n", "low_reliance", "high_reliance", "models", "detected", "noticed", "rate_low", "rate_high"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,13 +195,14 @@ def baselines(classes: pd.DataFrame, expected_misses: Sequence[str]) -> list[Rat
     harmless = _harmless(at)
     columns = [c for c in map(str, at) if c.startswith("baseline:")]
     words = {c: c.removeprefix("baseline:").replace("_", " ").replace(":", ", ") for c in columns}
-    return [auroc(f"AUROC, {words[c]}", used[c], harmless[c], "") for c in columns]
+    found = [auroc(f"AUROC, {words[c]}", used[c], harmless[c], "") for c in columns]
+    return [r for r in found if r.n]
 
 
 def detection_curve(classes: pd.DataFrame, expected_misses: Sequence[str], edges: Sequence[float]) -> pd.DataFrame:
     """Share of models called SHORTCUT in the right class, by reliance and images per class, with exact intervals.
 
-    Columns n, low_reliance, high_reliance, models, detected, noticed, rate_low, rate_high.
+    The columns of `CURVE`; no row without a model.
     """
     every = models(classes)
     planted = every[(every["arm"] == "planted") & ~every["kind"].isin(list(expected_misses))]
@@ -208,6 +210,8 @@ def detection_curve(classes: pd.DataFrame, expected_misses: Sequence[str], edges
     for n, group in planted.groupby("n"):
         for low, high in pairwise(edges):
             part = group[(group["model_reliance"] >= low) & (group["model_reliance"] < high)]
+            if part.empty:
+                continue
             rate = share("", part["guilty_state"] == "SHORTCUT", "")
             rows.append(
                 {
@@ -216,9 +220,9 @@ def detection_curve(classes: pd.DataFrame, expected_misses: Sequence[str], edges
                     "high_reliance": high,
                     "models": len(part),
                     "detected": rate.value,
-                    "noticed": float(part["guilty_state"].isin(FLAGGED).mean()) if len(part) else float("nan"),
+                    "noticed": float(part["guilty_state"].isin(FLAGGED).mean()),
                     "rate_low": rate.low,
                     "rate_high": rate.high,
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=CURVE)

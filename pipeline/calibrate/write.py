@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.calibrate.judging import Measured
-from pipeline.calibrate.rates import Rate, baselines, detection_curve, models, rates, table
+from pipeline.calibrate.rates import SEEN, Rate, baselines, detection_curve, models, rates, table
 from pipeline.judge import Judge
 from pipeline.planted.plants import DEVELOPMENT
 
@@ -28,11 +28,12 @@ def write_rates(measured: Sequence[Measured], judge: Judge, folder: Path) -> lis
     curve = detection_curve(classes, EXPECTED_MISSES, EDGES)
     folder.mkdir(parents=True, exist_ok=True)
     classes.to_csv(folder / "classes.csv", index=False)
-    pd.DataFrame([asdict(r) for r in (*found, *others)]).to_csv(folder / "rates.csv", index=False)
+    columns = [f.name for f in fields(Rate)]
+    pd.DataFrame([asdict(r) for r in (*found, *others)], columns=columns).to_csv(folder / "rates.csv", index=False)
     curve.to_csv(folder / "detection.csv", index=False)
     (folder / "error_rates.json").write_text(json.dumps(_shipped(classes, found, curve), indent=1) + "\n")
     _figure(curve, folder / "detection.svg")
-    return [_line(r) for r in (*found, *others)]
+    return [_line(r) for r in (*found, *others)] or [f"no rates: they are of models with {SEEN} images per class"]
 
 
 def _shipped(classes: pd.DataFrame, found: Iterable[Rate], curve: pd.DataFrame) -> dict[str, object]:
@@ -61,7 +62,7 @@ def _line(r: Rate) -> str:
 def _figure(curve: pd.DataFrame, file: Path) -> None:
     """Detection probability against measured reliance, one line per number of images."""
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for n, own in curve[curve["models"] > 0].groupby("n"):
+    for n, own in curve.groupby("n"):
         middle = (own["low_reliance"] + own["high_reliance"].clip(upper=1)) / 2
         errors = np.clip([own["detected"] - own["rate_low"], own["rate_high"] - own["detected"]], 0, 1)
         axes.errorbar(middle, own["detected"], yerr=errors, marker="o", capsize=3, label=f"{n} images a class")
@@ -72,6 +73,7 @@ def _figure(curve: pd.DataFrame, file: Path) -> None:
         ylim=(-0.03, 1.03),
     )
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    if len(curve):
+        axes.legend(frameon=False)
     figure.savefig(file)
     plt.close(figure)

@@ -1,12 +1,17 @@
 """Rates from measured cases: who counts where, and intervals against other implementations."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
-from pipeline.calibrate.rates import auroc, detection_curve, models, rates, share, size
+from pipeline.calibrate import write
+from pipeline.calibrate.rates import auroc, baselines, detection_curve, models, rates, share, size
+from tests.test_judge import judge
 
 
 def row(name: str, arm: str, state: str, *, guilty: bool = False, reliance: float = 0.0, score: float = 0.0) -> dict:
@@ -60,8 +65,32 @@ def test_auroc_is_sklearns() -> None:
 
 def test_the_curve_puts_models_into_their_bins() -> None:
     curve = detection_curve(measured(), [], [0.0, 0.5, 1.01])
-    assert curve["models"].tolist() == [0, 10]
-    assert curve["detected"].iloc[1] == pytest.approx(0.9)
+    assert curve[["low_reliance", "models"]].to_numpy().tolist() == [[0.5, 10]]
+    assert curve["detected"].iloc[0] == pytest.approx(0.9)
+
+
+def test_what_no_model_speaks_for_has_no_row() -> None:
+    harmless = measured().query("arm == 'clean'")
+    assert len(baselines(measured(), [])) == 1
+    assert baselines(harmless, []) == []
+    assert {r.n for r in rates(harmless, ["logo"], [])} == {20}
+    curve = detection_curve(harmless, [], [0.0, 0.5, 1.01])
+    assert len(curve) == 0
+    assert list(curve) == list(detection_curve(measured(), [], [0.0, 1.01]))
+
+
+@pytest.mark.parametrize("rows", [measured(), measured().query("arm == 'clean'"), measured().assign(n=40)])
+def test_nothing_undefined_is_written_or_printed(
+    rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "table", lambda measured, judge: rows)
+    lines = write.write_rates([], judge(), tmp_path)
+    assert lines
+    assert not any("nan" in line for line in lines)
+    for name in ("rates.csv", "detection.csv"):
+        assert pd.read_csv(tmp_path / name).drop(columns="target", errors="ignore").notna().all(axis=None)
+    shipped = json.loads((tmp_path / "error_rates.json").read_text())
+    assert all(v is not None for row in (*shipped["rates"], *shipped["detection"]) for v in row.values())
 
 
 def test_sizes_are_the_issues_words() -> None:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pipeline.core.pvalues import FEWEST, tail_p
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -99,15 +101,28 @@ def _positive(weights: Floats) -> Floats:
     return np.where(weights > 0, weights, np.nan)
 
 
-def permutation_p(observed: float, null: Floats) -> float:
-    """One-sided p-value with the observed arrangement counted in: (1 + #{null >= observed}) / (1 + B).
+def permutation_p(observed: float, null: Floats, *, least: float = 0.0) -> float:
+    """One-sided p-value with the observed arrangement counted in: (1 + #{null >= observed}) / (1 + b).
+
+    Where fewer than ten draws are as large, the tail of the draws says how much smaller than that p is (`tail_p`): else
+    no class among 1,000 could pass Benjamini-Hochberg, however guilty. Of draws with no tail, such as nearly all the
+    same, the empirical value stays.
 
     NaN where the statistic is; where it is undefined in an arrangement of the null, that counts against a finding.
+
+    Args:
+        observed: the statistic under the labels as they are.
+        null: (b,) under permuted labels.
+        least: a p-value that the number of relabelings does not allow to pass under, from `least_p`.
     """
     if np.isnan(observed):
         return float("nan")
     null = np.where(np.isnan(null), np.inf, null)
-    return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
+    reached = np.count_nonzero(null >= observed - 1e-12)
+    p = (1 + reached) / (1 + len(null))
+    if reached < FEWEST and np.isfinite(observed) and np.isfinite(null).all():
+        p = np.fmin(p, tail_p(observed, null))
+    return float(max(p, least))
 
 
 def percentile_interval(draws: Floats, level: float = 0.95) -> tuple[float, float]:
@@ -161,6 +176,27 @@ def simes(p_values: Sequence[float]) -> float:
     """One p-value for several tests of one hypothesis (Simes 1986): min over i of n p_(i) / i; NaN are no tests."""
     p = np.sort([value for value in p_values if np.isfinite(value)])
     return float(np.min(len(p) * p / np.arange(1, len(p) + 1))) if len(p) else float("nan")
+
+
+def pooled_p(p_values: Sequence[float]) -> float:
+    """One p-value for a model from those of its classes: their calibrated harmonic mean (Wilson 2019).
+
+    A heavy-tailed sum is ruled by its largest terms, so it needs no model of how tests that share images depend, and
+    many classes with p near 0.02 count for more than the best of them; other than in a Cauchy combination (Liu, Xie
+    2020), classes with p = 1, as a count of no flips makes it, take nothing back. Exact for independent tests, it rises
+    above its level where they are moderately correlated: by 1.14, 1.33 and 1.65 times at most for 10, 100 and 1,000
+    equally correlated normal tests, the Cauchy combination by 1.3 to 2.1; hence the factor 1 + log(m) / 10.
+
+    A hundred classes of p = 0.2 stay at 0.2 or more, as they must: they might be one accident seen a hundred times.
+    1 / p is Pareto(1) under the null, and the mean of m of these follows a Landau law. NaN are no tests.
+    """
+    p = np.array([value for value in p_values if np.isfinite(value)])
+    m = len(p)
+    if m < 2:
+        return float(p[0]) if m else float("nan")
+    centre = np.log(m) + 1 - np.euler_gamma + np.log(np.pi / 2)
+    pooled = stats.landau.sf(np.mean(1 / p), loc=centre, scale=np.pi / 2) * (1 + np.log(m) / 10)
+    return float(np.clip(pooled, p.min(), 1.0))
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> Floats:

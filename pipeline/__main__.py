@@ -138,8 +138,7 @@ def _bench(audit: Audit) -> None:
 
 
 def _calibrate(calibration: Calibration) -> None:
-    calibration()
-    files = sorted(Path(calibration.folder, "cases").glob("*.json"))  # of other plans too, run into the same folder
+    files = calibration()  # of other plans too, run into the same folder with these settings
     for line in write_rates(read(files), calibration.judge, Path(calibration.folder)):
         print(line)
     print(f"tables and figure: {calibration.folder}", flush=True)

@@ -25,6 +25,11 @@ Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels, half-open
 Companions = tuple[tuple[str, Box], ...]  # annotated objects of other classes in one image: class and box
 Sign = Literal["positive", "absolute"]
 State = Literal["SHORTCUT", "CONTEXT", "CLEAR", "INCONCLUSIVE"]
+# What a piece of evidence is about, which is all that the judge's rules know of it:
+# removal: the class is recognised without its object; surroundings: what is around its objects carries it to others;
+# place: a part of the frame does; property: a look of the whole picture does (sharpness, compression, a shared layer);
+# companion: other annotated objects do; lead: what localises and proposes, and never decides.
+Role = Literal["removal", "surroundings", "place", "property", "companion", "lead"]
 
 
 class AuditError(Exception):
@@ -117,6 +122,8 @@ class Batch:
     boxes: tuple[Tensor, ...]  # per image (n, 4) float32 xyxy
     companions: tuple[Companions, ...] = ()  # per image, where the store keeps them
     places: Tensor | None = None  # (B, 4) float32 xyxy, where a planned change goes, if the plan says so
+    groups: tuple[int, ...] = ()  # per recipient the number of its donors' group, where a plan gives it several
+    outlined: tuple[bool, ...] = ()  # per image, whether `inside` came from a mask; empty: all from boxes
 
     def __post_init__(self) -> None:
         n, _, height, width = self.images.shape
@@ -160,9 +167,9 @@ class Observed:
     `images`: one row per audited image. Columns: id, path, class, predicted, correct, probability (of `class`),
     predicted_probability, log_odds (of `class`), logit (of `class`), target (the class explained), area_fraction,
     hole_fraction (share of the frame that object removal fills), visible_fraction, region_kind, n_objects, width,
-    height (of the original), file_type, camera, probe_<property> (see core/properties.py), boxes (list of xyxy in the
-    frame), companions (of the frame, see Companions), frame
-    (height, width), half (0 or 1, from the id), hotspots (list of xyxy: where attribution of the image's class gathers
+    height (of the original), file_type, camera, suspect (what speaks against the annotation, a code of
+    datasets/checks.py, or ""), probe_<property> (see core/properties.py), boxes (list of xyxy in the frame), companions
+    (of the frame, see Companions), frame (height, width), half (0 or 1, from the id), hotspots (list of xyxy: where attribution of the image's class gathers
     outside its objects, on the *other* half), peak (xyxy of the image's own strongest window outside its objects, or
     None), small_map ((16, 16) float16: shares of the attribution per cell of the frame, outside the objects, all
     methods together).
@@ -188,13 +195,19 @@ class Observed:
     trials: pd.DataFrame
     outside_maps: Mapping[str, np.ndarray]
     references: pd.DataFrame | None = None
+    suspect: Mapping[str, str] = field(
+        default_factory=dict
+    )  # class -> what speaks against its annotation, if much does
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """A test's outcome for one class: estimate with interval, p-value, and what could have been seen.
 
-    `decides` is False for leads (attribution), which localise and propose but never carry a verdict.
+    `role` says which of the judge's rules it comes under. `gate` is the smallest estimate that counts and `floor` what
+    the interval's lower end must exceed; `sentence` says what was seen, to follow a verdict's colon, and `carrier`
+    names what carries the class ("the bottom edge", "sharpness"); both are told only where the judge finds it to hold.
+    `step` says what to do about it.
     """
 
     signal: str
@@ -207,18 +220,33 @@ class Evidence:
     n: int  # images of the class
     n_others: int  # images that it was compared with
     detectable: float  # smallest estimate that this many images would have shown (power .80); NaN for leads
-    decides: bool
+    role: Role
     version: int
+    gate: float = float("nan")
+    floor: float = 0.0
+    carrier: str = ""
+    sentence: str = ""
+    step: str = ""
     details: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def decides(self) -> bool:
+        """Whether a verdict can rest on it."""
+        return self.role != "lead"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The judge's word on one class, or on the whole model (`scope` = "model"), with its reason in one sentence."""
+    """The judge's word on one class, or on the whole model (`scope` = "model"), with its reason in one sentence.
+
+    `carried_by` holds the pieces of `evidence` that speak, the strongest first: what carries the class, and how
+    strongly. Empty where nothing does.
+    """
 
     scope: str
     state: State
     reason: str
+    carried_by: tuple[Evidence, ...] = ()
     guards: tuple[str, ...] = ()  # names of the guards that spoke
     evidence: tuple[Evidence, ...] = ()
 
@@ -339,6 +367,9 @@ class Intervention(Protocol):
 
         A plan for one class or one place says so in `tested`, `place` and `spot` (see `Observed.trials`); `edit` then
         finds the places in `recipients.places`.
+
+        An intervention that searches also has `again(images, trials, turn, rng)`, the same with all trials of the
+        earlier rounds, which is asked for one round after the other (turn 1, 2, ...) until none has anything to plan.
         """
         ...
 

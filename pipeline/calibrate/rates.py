@@ -12,7 +12,7 @@ from scipy.stats import binomtest, mannwhitneyu
 
 from pipeline.calibrate.cases import DEGRADED, HARMLESS
 from pipeline.calibrate.judging import Measured, judged
-from pipeline.judge import REMOVAL, TRANSPLANTS, Judge
+from pipeline.judge import Judge
 from pipeline.types import Verdict
 
 STRONG, MODERATE, WEAK = 0.5, 0.2, 0.05  # reliance; below the last one the mark is not used
@@ -45,7 +45,7 @@ def size(reliance: float) -> str:
 def table(measured: Iterable[Measured], judge: Judge) -> pd.DataFrame:
     """One row per class of every case: what was true, what was said, and by how much.
 
-    `score` is the effect of object removal plus the largest one of the transplants (S1, S4, C1).
+    `score` is the effect of object removal plus the largest one of what carries the class to others.
     """
     rows = []
     for m in measured:
@@ -73,9 +73,9 @@ def table(measured: Iterable[Measured], judge: Judge) -> pd.DataFrame:
 
 def score(verdict: Verdict) -> float:
     """One number for the ROC curve: the effect of removal, and the largest of the transplants' effects."""
-    effects = {e.signal: e.estimate for e in verdict.evidence if e.decides and np.isfinite(e.estimate)}
-    moved = [effects[s] for s in TRANSPLANTS if s in effects]
-    return effects.get(REMOVAL, 0.0) + max(moved, default=0.0)
+    known = [e for e in verdict.evidence if e.decides and np.isfinite(e.estimate)]
+    removal = max((e.estimate for e in known if e.role == "removal"), default=0.0)
+    return removal + max((e.estimate for e in known if e.role != "removal"), default=0.0)
 
 
 def models(classes: pd.DataFrame) -> pd.DataFrame:

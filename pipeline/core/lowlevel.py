@@ -102,3 +102,21 @@ def _blur(images: Tensor, spacing: int) -> Tensor:
         )
         images = (middle[0] * 6).add_(near[0] + near[1], alpha=4).add_(far[0]).add_(far[1]).div_(16)
     return images
+
+
+def shared_layer(groups: Tensor, certain: float = 2.5) -> Tensor:
+    """(B, 3, H, W) what each group's pictures have in common at the same pixels: letters, a grid, a defect.
+
+    The median over the group of the fine structure (the three finest bands); what is less than `certain` standard
+    errors from none (by the median deviation; 1.25 / sqrt(n) for a median's error) is left out, so that pictures with
+    nothing in common give an empty layer.
+
+    Args:
+        groups: (B, G, 3, H, W) in [0, 1].
+    """
+    b, g = groups.shape[:2]
+    bands, _ = _bands(groups.flatten(0, 1))
+    fine = sum(bands[1:], bands[0]).unflatten(0, (b, g))
+    middle = fine.median(dim=1).values
+    spread = (fine - middle[:, None]).abs().median(dim=1).values * 1.4826
+    return torch.where(middle.abs() > certain * 1.25 * spread / g**0.5, middle, 0)

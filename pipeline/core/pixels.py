@@ -108,7 +108,14 @@ def _band(size: int, kernel: Tensor) -> Tensor:
     return torch.where(distance <= radius, kernel[(radius + distance).clamp(max=2 * radius)], 0)
 
 
-def paste(images: Tensor, regions: Tensor, onto: Tensor, places: Tensor, feather: float = 0.0) -> Tensor:
+def paste(
+    images: Tensor,
+    regions: Tensor,
+    onto: Tensor,
+    places: Tensor,
+    feather: float = 0.0,
+    shape: Tensor | None = None,
+) -> Tensor:
     """Each image's region, resized, at another place of another picture.
 
     Args:
@@ -117,6 +124,7 @@ def paste(images: Tensor, regions: Tensor, onto: Tensor, places: Tensor, feather
         onto: (B, 3, H, W) the pictures that receive it.
         places: (B, 4) float xyxy, where it goes; parts beyond the frame are cut off.
         feather: width of the soft edge, as a share of the place's side; 0 is a hard edge.
+        shape: (B, H, W) bool, the pixels of the giving pictures that are given; None gives the whole region.
 
     Returns:
         (B, 3, H, W). Pixels whose centre lies outside `places` are those of `onto`, bit for bit.
@@ -137,6 +145,9 @@ def paste(images: Tensor, regions: Tensor, onto: Tensor, places: Tensor, feather
     )
     sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     alpha = _edge(u, feather)[:, None, None, :] * _edge(v, feather)[:, None, :, None]
+    if shape is not None:
+        given = F.grid_sample(shape[:, None].to(images.dtype), grid, mode="bilinear", align_corners=False)
+        alpha = alpha * given
     return torch.where(alpha > 0, alpha * sampled + (1 - alpha) * onto, onto)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core import lowlevel
+from pipeline.core.compression import match_compression
 from pipeline.core.pixels import smooth_fill
 from pipeline.interventions.pairing import pairs
 from pipeline.interventions.regions import check_margin, holes
@@ -23,6 +24,7 @@ TRANSFERS: dict[str, Transfer] = {
     "sharpness": lowlevel.match_sharpness,
     "spectrum": lambda images, outside, donors, donors_outside: lowlevel.swap_amplitude(images, donors),
     "ring": lambda images, outside, donors, donors_outside: lowlevel.swap_ring(images, donors, RING),
+    "compression": lambda images, outside, donors, donors_outside: match_compression(images, donors),
     "residual": lambda images, outside, donors, donors_outside: lowlevel.swap_residual(images, outside, donors),
 }
 

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.core.lowlevel import match_colour
 from pipeline.core.pixels import paste, smooth_fill
 from pipeline.interventions.pairing import pairs
-from pipeline.interventions.regions import check_margin, holes, largest, squares
+from pipeline.interventions.regions import check_margin, from_boxes, grown, holes, largest, outside_share
 from pipeline.types import Batch, Images
 
 MOVED = ("moved", "own_moved")
@@ -39,10 +39,13 @@ class OutsideTransplant:
     max_donors: int  # per class, drawn at random where there are more
     matched: bool
     moved: bool
-    version: ClassVar[int] = 3
+    least_outside: float  # share of the frame off its object that a donor needs
+    version: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         check_margin(self.margin_fraction, self.margin_px)
+        if not 0 <= self.least_outside < 1:
+            raise ValueError(f"`least_outside` must lie in [0, 1), got {self.least_outside}")
         if not 0 <= self.feather <= 0.5:
             raise ValueError(f"`feather` must lie in [0, 0.5], got {self.feather}")
         if self.recipients_per_donor < 1 or self.max_donors < 1:
@@ -52,7 +55,8 @@ class OutsideTransplant:
             )
 
     def plan(self, images: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        chosen = pairs(images, self.recipients_per_donor, self.max_donors, rng)
+        enough = outside_share(images, self.margin_fraction, self.margin_px) >= self.least_outside
+        chosen = pairs(images, self.recipients_per_donor, self.max_donors, rng, giving=enough)
         trials = [(r, d, "own" if same else "other") for r, d, same in chosen]
         if self.moved:
             trials += [(r, d, "own_moved" if same else "moved") for r, d, same in chosen]
@@ -65,14 +69,16 @@ class OutsideTransplant:
     def edit(self, recipients: Batch, donors: Batch | None, arm: str) -> Images:
         if donors is None:
             raise ValueError("`donors` are needed for a transplant, got None")
-        places = largest(squares(donors, self.margin_fraction, self.margin_px))
-        regions = largest(squares(recipients, self.margin_fraction, self.margin_px))
+        places = largest(grown(donors, self.margin_fraction, self.margin_px))
+        regions = largest(grown(recipients, self.margin_fraction, self.margin_px))
+        own = holes(recipients, self.margin_fraction, self.margin_px)
+        # An annotated outline is cut out along it; a box comes whole, with what else it holds.
+        shape = own | from_boxes(recipients) if any(recipients.outlined) else None
         if arm in MOVED:
-            home = smooth_fill(recipients.images, holes(recipients, self.margin_fraction, self.margin_px))
-            return paste(recipients.images, regions, home, places, self.feather)
+            home = smooth_fill(recipients.images, own)
+            return paste(recipients.images, regions, home, places, self.feather, shape)
         hole = holes(donors, self.margin_fraction, self.margin_px)
         giving = recipients.images
         if arm.endswith("matched"):
-            outside = ~holes(recipients, self.margin_fraction, self.margin_px)
-            giving = match_colour(giving, outside, donors.images, ~hole)
-        return paste(giving, regions, smooth_fill(donors.images, hole), places, self.feather)
+            giving = match_colour(giving, ~own, donors.images, ~hole)
+        return paste(giving, regions, smooth_fill(donors.images, hole), places, self.feather, shape)

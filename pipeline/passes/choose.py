@@ -7,22 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from pipeline.core.places import CONTROL, PROBE, SEARCH, SEARCH_OWN
 from pipeline.types import Observed, Verdict
 
 FLAGGED = ("SHORTCUT", "CONTEXT")
 TELLING_PER_CLASS = 6
 CONTROLS_PER_CLASS = 3
 EDITS_PER_CLASS = 3  # of every intervention
-CONTROLS = (
-    "own",
-    "own_matched",
-    "moved",
-    "own_moved",
-    "in_neutral",
-    "elsewhere",
-    "out_own",
-    "peak_neutral",
-)  # arms that only others are compared with
+CONTROLS = ("own", "own_matched", "moved", "own_moved", "over_own")  # arms that only others are compared with
+UNSEEN = ("hole_control", "shared_layer")  # interventions that are not drawn: controls, and what takes several donors
+STEPS = (SEARCH, SEARCH_OWN, PROBE, *CONTROL.values())  # how the arms begin that lead to a place, and their controls
 PLAIN = ("object_removed", "outside_transplant", "companions")  # what is shown of classes that are not flagged
 CLASSES_SHOWN = 40  # flagged ones first
 DETAILED = ("object_removed", "object_only", "outside_transplant")  # of every image of the gallery, one picture each
@@ -63,7 +57,8 @@ def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random
     for verdict in _shown(verdicts):
         c = verdict.scope
         here = np.where(trials["donor_class"] == "", trials["recipient_class"] == c, trials["donor_class"] == c)
-        here &= ~trials["arm"].isin(CONTROLS).to_numpy()
+        here &= ~(trials["arm"].isin(CONTROLS) | trials["arm"].str.startswith(STEPS)).to_numpy()
+        here &= ~trials["intervention"].isin(UNSEEN).to_numpy()
         if verdict.state not in FLAGGED:
             here &= trials["intervention"].isin(PLAIN).to_numpy()
         if "tested" in trials:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,15 @@ TRIALS = [
 ]
 
 
+@runtime_checkable
+class Searching(Protocol):
+    """An intervention that plans again, from what its earlier rounds showed (see types.Intervention)."""
+
+    def again(
+        self, images: pd.DataFrame, trials: pd.DataFrame, turn: int, rng: np.random.Generator
+    ) -> pd.DataFrame: ...
+
+
 def intervene(
     eye: Eye,
     frames: Frames,
@@ -54,12 +64,31 @@ def intervene(
 ) -> pd.DataFrame:
     """Plans every intervention, changes the images, looks again: `trials` of types.Observed.
 
-    `images` has one row per row of `frames`, in the same order. In `parts` the walk lays down what it finished, and
-    goes on from there.
+    Interventions that search (`again`) plan further rounds from what the earlier ones showed. `images` has one row per
+    row of `frames`, in the same order. In `parts` the walk lays down what it finished, and goes on from there.
     """
+    rounds: list[pd.DataFrame] = []
     plan = _planned(images, interventions, seed)
-    if not len(plan):
-        return pd.DataFrame(columns=TRIALS)
+    while len(plan):
+        at = None if parts is None else parts / str(len(rounds))
+        rounds.append(_walked(eye, frames, images, interventions, plan, name=name, batch_size=batch_size, parts=at))
+        trials = pd.concat(rounds, ignore_index=True) if len(rounds) > 1 else rounds[0]
+        plan = _planned(images, interventions, seed, trials, len(rounds))
+    return trials if rounds else pd.DataFrame(columns=TRIALS)
+
+
+def _walked(
+    eye: Eye,
+    frames: Frames,
+    images: pd.DataFrame,
+    interventions: Mapping[str, Intervention],
+    plan: pd.DataFrame,
+    *,
+    name: str,
+    batch_size: int,
+    parts: Path | None,
+) -> pd.DataFrame:
+    """One round's plan carried out."""
     if parts is not None and (why := begun(parts, {"plan": _digest(plan)})):
         log.warning("%s: all changes are made again: %s", name, why)
     found = Columns(parts)
@@ -89,12 +118,21 @@ def _digest(plan: pd.DataFrame) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(told, index=False).to_numpy().tobytes()).hexdigest()
 
 
-def _planned(images: pd.DataFrame, interventions: Mapping[str, Intervention], seed: int) -> pd.DataFrame:
-    """All plans, every arm of an intervention in one piece, in the order in which they are carried out."""
-    plans = (
-        intervention.plan(images, generator(seed, key)).assign(intervention=key)
-        for key, intervention in interventions.items()
-    )
+def _planned(
+    images: pd.DataFrame,
+    interventions: Mapping[str, Intervention],
+    seed: int,
+    trials: pd.DataFrame | None = None,
+    turn: int = 0,
+) -> pd.DataFrame:
+    """One round's plans, every arm of an intervention in one piece, in the order in which they are carried out."""
+    plans = []
+    for key, intervention in interventions.items():
+        if trials is None:
+            plans.append(intervention.plan(images, generator(seed, key)).assign(intervention=key))
+        elif isinstance(intervention, Searching):
+            rng = generator(seed, f"{key} {turn}")
+            plans.append(intervention.again(images, trials, turn, rng).assign(intervention=key))
     some = [plan for plan in plans if len(plan)]
     if not some:
         return pd.DataFrame()
@@ -105,12 +143,14 @@ def _planned(images: pd.DataFrame, interventions: Mapping[str, Intervention], se
 
 def _completed(plan: pd.DataFrame) -> pd.DataFrame:
     """The plan with every column of `PLAN`: most interventions serve all classes and name no place."""
-    plan = plan.reindex(columns=[*plan.columns, *(c for c in ("tested", "place", "spot") if c not in plan)])
-    places = plan["place"].astype(object)
+    added = [c for c in ("tested", "place", "spot", "group") if c not in plan]
+    plan = plan.reindex(columns=[*plan.columns, *added])
+    places, groups = plan["place"].astype(object), plan["group"].astype(object)
     return plan.assign(
         tested=plan["tested"].astype(object).fillna(""),
         place=places.where(places.notna(), None),
         spot=plan["spot"].fillna(-1).astype(int),
+        group=groups.where(groups.notna(), None),
     )
 
 
@@ -122,10 +162,16 @@ def edited(
     donors: Rows,
     arm: str,
     places: Sequence[Box | None],
+    groups: Sequence[tuple[int, ...] | None] = (),
 ) -> tuple[Batch, Tensor]:
-    """The recipients' batch on the device and its changed images."""
+    """The recipients' batch on the device and its changed images; `groups` names each recipient's donors if several."""
     device = eye.classifier.device
     host = frames.batch(recipients, eye.index)
+    several = [group for group in groups if group is not None]
+    if several:
+        distinct = list(dict.fromkeys(several))
+        donors = np.array(distinct).ravel()
+        host = replace(host, groups=tuple(distinct.index(group) for group in several))
     if all(place is not None for place in places):
         host = replace(host, places=torch.tensor(list(places), dtype=torch.float32))
     batch = host.to(device)
@@ -138,7 +184,8 @@ def _looked(
 ) -> dict[str, np.ndarray]:
     """What the model says of some changed images, in numbers."""
     recipients, donors = plan["recipient"].to_numpy(), plan["donor"].to_numpy()
-    batch, changed = edited(eye, frames, intervention, recipients, donors, arm, plan["place"].tolist())
+    places, groups = plan["place"].tolist(), plan["group"].tolist()
+    batch, changed = edited(eye, frames, intervention, recipients, donors, arm, places, groups)
     logits = eye.classifier(changed)
     at = batch.labels[:, None]
     columns = {

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.allocator import give_back_freed_memory
+from pipeline.datasets.checks import suspect_classes
 from pipeline.judge import Judge
 from pipeline.methods.probe import Remarking
 from pipeline.passes.album import Album
@@ -19,6 +20,8 @@ from pipeline.passes.intervene import intervene
 from pipeline.passes.observe import observe
 from pipeline.run.frames import Frames
 from pipeline.types import Evidence, Findings, Intervention, Method, Metric, Observed, Signal, Verdict
+
+MOST_SUSPECT = 0.2  # of a class's images; where more are annotated suspiciously, the class is set aside
 
 Refer = Callable[[Eye, Frames, Mapping[str, Method]], pd.DataFrame]
 
@@ -80,6 +83,7 @@ def study(
         trials=trials,
         outside_maps={m: maps[present] for m, maps in outside.items()},
         references=refer(eye, stock.frames, usable) if refer is not None and usable else None,
+        suspect=suspect_classes(images, MOST_SUSPECT),
     )
     evidence = tuple(e for s, signal in signals.items() for e in signal(observed, generator(seed, s)))
     give_back_freed_memory()

@@ -79,6 +79,7 @@ class Frames:
             others=self._masks(others),
             boxes=tuple(torch.from_numpy(self._boxes[r]) for r in rows),
             companions=tuple(self._companions[r] for r in rows),
+            outlined=tuple(self.region_kinds[r] == "mask" for r in rows),
         )
 
     def _read(self, rows: np.ndarray) -> np.ndarray:

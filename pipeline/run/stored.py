@@ -17,7 +17,7 @@ from pipeline.run.parquet import write_parquet
 from pipeline.run.tables import json_ready
 from pipeline.types import AuditError, Evidence, Findings, Observed, Results, Verdict
 
-STORED_VERSION = 2
+STORED_VERSION = 3
 FOLDER = "results"  # within the run's folder
 
 # Columns that parquet has no type for are kept as JSON, small maps as bytes; these say what they were.
@@ -86,7 +86,7 @@ def _plain(found: Findings) -> dict[str, Any]:
     """All but the tables."""
     seen = found.observed
     return {
-        "observed": {"model": seen.model, "classes": seen.classes, "n_outputs": seen.n_outputs, "frame": seen.frame},
+        "observed": {"model": seen.model, "classes": seen.classes, "n_outputs": seen.n_outputs, "frame": seen.frame, "suspect": dict(seen.suspect)},
         "evidence": [asdict(e) for e in found.evidence],
         "verdicts": [asdict(v) for v in found.verdicts],
         "accuracy": found.accuracy,
@@ -104,6 +104,7 @@ def _found(i: int, plain: Mapping[str, Any], own: Path) -> Findings:
             classes=tuple(seen["classes"]),
             n_outputs=seen["n_outputs"],
             frame=(seen["frame"][0], seen["frame"][1]),
+            suspect=seen["suspect"],
             outside_maps=outside,
             **_tables(own, f"{i}-", _TABLES),
         ),
@@ -121,7 +122,8 @@ def _evidence(plain: Mapping[str, Any]) -> Evidence:
 
 def _verdict(plain: Mapping[str, Any]) -> Verdict:
     evidence = tuple(_evidence(e) for e in plain["evidence"])
-    return Verdict(**{**plain, "guards": tuple(plain["guards"]), "evidence": evidence})
+    carried = tuple(_evidence(e) for e in plain["carried_by"])
+    return Verdict(**{**plain, "guards": tuple(plain["guards"]), "evidence": evidence, "carried_by": carried})
 
 
 def _number(value: float | None) -> float:

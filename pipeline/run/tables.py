@@ -92,7 +92,8 @@ def findings_table(results: Results) -> pd.DataFrame:
 def _evidence_row(model: str, e: Evidence) -> dict[str, object]:
     row: dict[str, object] = {"model": model, "signal": e.signal, "class": e.class_name}
     row |= {"estimate": e.estimate, "low": e.low, "high": e.high, "unit": e.unit, "p_value": e.p_value}
-    row |= {"n": e.n, "n_others": e.n_others, "detectable": e.detectable, "decides": e.decides, "version": e.version}
+    row |= {"n": e.n, "n_others": e.n_others, "detectable": e.detectable}
+    row |= {"decides": e.decides, "role": e.role, "carrier": e.carrier, "gate": e.gate, "version": e.version}
     details = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in e.details.items()}
     return row | {"details": json.dumps(json_ready(details), sort_keys=True)}
 
@@ -191,14 +192,21 @@ def _model(findings: Findings) -> dict[str, object]:
 
 
 def _class(verdict: Verdict) -> dict[str, object]:
-    keys = ("signal", "estimate", "low", "high", "unit", "p_value", "n", "n_others", "detectable", "decides", "version")
+    keys = ("signal", "estimate", "low", "high", "unit", "p_value", "n", "n_others", "detectable", "decides")
+    more = ("role", "carrier", "gate", "version")
     return {
         "class": verdict.scope,
         "state": verdict.state,
         "reason": verdict.reason,
+        "carried_by": [_carrier(e) for e in verdict.carried_by],
         "guards": list(verdict.guards),
-        "evidence": [{k: getattr(e, k) for k in keys} | {"details": dict(e.details)} for e in verdict.evidence],
+        "evidence": [{k: getattr(e, k) for k in (*keys, *more)} | {"details": dict(e.details)} for e in verdict.evidence],
     }
+
+
+def _carrier(e: Evidence) -> dict[str, object]:
+    """What carries a class, and how strongly, in shares with a 95 % interval."""
+    return {"role": e.role, "carrier": e.carrier, "strength": e.estimate, "low": e.low, "high": e.high, "signal": e.signal}
 
 
 def _json(value: object) -> str:

@@ -76,7 +76,7 @@ class AttributionClusters:
             n=len(own),
             n_others=0,
             detectable=float("nan"),
-            decides=False,
+            role="lead",
             version=self.version,
             details={"eigenvalue_ratio": ratio, **_described(own, maps, outside, labels, self.exemplars)},
         )

@@ -51,7 +51,7 @@ class AttributionLead:
             n=len(shares),
             n_others=int((observed.images["class"] != k).sum()),
             detectable=float("nan"),
-            decides=False,
+            role="lead",
             version=self.version,
             details={
                 "method": method,

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from pipeline.core.pvalues import least_p
 from pipeline.core.stats import detectable_difference, median_difference, permutation_p
 from pipeline.signals.donors import MOVED, beyond, evened
 from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
@@ -40,7 +41,7 @@ class BackgroundGap:
         moved = trials[trials["arm"].isin(MOVED)]
         if given.empty:
             why = "nothing to compare with"
-            return undefined("background_gap", k, why, unit="share of its objects", version=self.version)
+            return undefined("background_gap", k, why, unit="share of its objects", version=self.version, role="lead")
         effects = beyond(given, moved, k)
         even = evened(effects) if len(observed.classes) == 2 else effects
         table = even.groupby("donor").agg(called=("called", "mean"), donor_class=("donor_class", "first"))
@@ -59,6 +60,7 @@ class BackgroundGap:
                 version=self.version,
                 n=n,
                 n_others=n_others,
+                role="lead",
             )
         values = np.repeat(table["called"].to_numpy(float)[:, None], len(others), axis=1)
         arranged = Draws.of(labels, self.draws, rng)
@@ -73,11 +75,11 @@ class BackgroundGap:
             low=low,
             high=high,
             unit="share of its objects",
-            p_value=permutation_p(arranged.observed(gap), arranged.null(gap)),
+            p_value=permutation_p(arranged.observed(gap), arranged.null(gap), least=least_p(labels)),
             n=n,
             n_others=n_others,
             detectable=detectable_difference(1 - rate, n_others // len(others), n, self.alpha),
-            decides=True,
+            role="lead",
             version=self.version,
             details={
                 "at_home": rate,

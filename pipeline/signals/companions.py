@@ -70,7 +70,7 @@ class CompanionsLead:
             n=n,
             n_others=n,
             detectable=float("nan"),
-            decides=False,
+            role="lead",
             version=self.version,
             details=details,
         )

@@ -90,7 +90,7 @@ class DataProbe:
             n=int(own.sum()),
             n_others=int((~own).sum()),
             detectable=float("nan"),
-            decides=False,
+            role="lead",
             version=self.version,
             details={
                 **_strongest(table, own),

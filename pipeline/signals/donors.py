@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from pipeline.core.pvalues import least_p
 from pipeline.core.stats import Floats, detectable_difference, median_difference, permutation_p
 from pipeline.signals.groups import Draws, choose_others, excess_with_interval, undefined
-from pipeline.types import Evidence
+from pipeline.types import Evidence, Role
 
 MOVED = ("moved", "own_moved")  # arms of a transplant: the object in the donor's box, on its own surroundings
 
@@ -76,7 +77,7 @@ def compare(
         estimate=estimate,
         low=low,
         high=high,
-        p=permutation_p(arranged.observed(shifted), arranged.null(shifted)),
+        p=permutation_p(arranged.observed(shifted), arranged.null(shifted), least=least_p(labels)),
         rate=rate,
         base=float(np.clip(rate - estimate, 0, 1)),
         n=n,
@@ -95,11 +96,16 @@ def evidence(
     alpha: float,
     version: int,
     unit: str = "share of recipients",
+    role: Role = "surroundings",
+    gate: float = float("nan"),
+    floor: float = 0.0,
+    sentence: str = "",
     details: Mapping[str, float | str] | None = None,
 ) -> Evidence:
     """A comparison as the evidence of a signal for class k."""
     if found.undefined:
-        return undefined(signal, k, found.undefined, unit=unit, version=version, n=found.n, n_others=found.n_others)
+        why, n, n_others = found.undefined, found.n, found.n_others
+        return undefined(signal, k, why, unit=unit, version=version, n=n, n_others=n_others, role=role)
     per_class = found.n_others // max(found.n_classes, 1)
     return Evidence(
         signal=signal,
@@ -112,8 +118,13 @@ def evidence(
         n=found.n,
         n_others=found.n_others,
         detectable=detectable_difference(found.base, found.n, per_class, alpha),
-        decides=True,
+        role=role,
         version=version,
+        gate=gate,
+        floor=floor,
+        carrier="the surroundings" if role == "surroundings" else "",
+        sentence=sentence,
+        step=_step(k) if role == "surroundings" else "",
         details={
             "flipped": found.rate,
             "flipped_neutral": found.base,
@@ -123,6 +134,17 @@ def evidence(
             **(details or {}),
         },
     )
+
+
+def _step(k: str) -> str:
+    return (
+        f"Decide whether the model may use what usually surrounds {k!r}. If not, add images of {k!r} on other "
+        "surroundings and of other classes on these, or exchange surroundings at random in training; audit again."
+    )
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
 
 
 def undefined_comparison(why: str, n: int = 0, n_others: int = 0) -> Comparison:

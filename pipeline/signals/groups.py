@@ -17,7 +17,7 @@ from pipeline.core.stats import (
     percentile_interval,
     permutations,
 )
-from pipeline.types import Evidence
+from pipeline.types import Evidence, Role
 
 CHUNK = 64  # arrangements at once: bounds the memory of the draws
 
@@ -102,7 +102,7 @@ def choose_others(classes: Sequence[str], k: str, most: int, rng: np.random.Gene
 
 
 def undefined(
-    signal: str, k: str, why: str, *, unit: str, version: int, n: int = 0, n_others: int = 0, decides: bool = True
+    signal: str, k: str, why: str, *, unit: str, version: int, n: int = 0, n_others: int = 0, role: Role = "removal"
 ) -> Evidence:
     """A signal that has nothing to say on class k, with the reason."""
     nan = float("nan")
@@ -117,7 +117,7 @@ def undefined(
         n=n,
         n_others=n_others,
         detectable=nan,
-        decides=decides,
+        role=role,
         version=version,
         details={"undefined": why},
     )

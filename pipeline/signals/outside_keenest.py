@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from pipeline.core.pvalues import least_p
 from pipeline.core.stats import Floats, Ints, median_difference, permutation_p
 from pipeline.signals.donors import (
     MOVED,
@@ -17,6 +18,7 @@ from pipeline.signals.donors import (
     beyond,
     donors_of,
     evidence,
+    percent,
     placed_rate,
     undefined_comparison,
     worth,
@@ -42,7 +44,9 @@ class OutsideKeenest:
     draws: int  # permutations, and bootstrap samples
     max_other_classes: int
     alpha: float  # for the smallest detectable effect
-    version: ClassVar[int] = 2
+    gate: float  # share of recipients that must turn
+    floor: float  # that the interval's lower end must exceed
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -59,7 +63,18 @@ class OutsideKeenest:
     ) -> Evidence:
         found = self._compare(k, transplants, _keenness(removed, k), observed.classes, rng)
         return evidence(
-            "outside_keenest", k, found, alpha=self.alpha, version=self.version, details={"share": self.share}
+            "outside_keenest",
+            k,
+            found,
+            alpha=self.alpha,
+            version=self.version,
+            gate=self.gate,
+            floor=self.floor,
+            sentence=(
+                f"on the surroundings that say {k!r} most ({percent(self.share)} of its images) {percent(found.rate)} "
+                f"of other objects are called {k!r} ({percent(found.base)} on those of other classes that do)"
+            ),
+            details={"share": self.share},
         )
 
     def _compare(
@@ -88,7 +103,7 @@ class OutsideKeenest:
             estimate=estimate,
             low=low,
             high=high,
-            p=permutation_p(arranged.observed(difference), arranged.null(difference)),
+            p=permutation_p(arranged.observed(difference), arranged.null(difference), least=least_p(labels)),
             rate=rate,
             base=float(np.clip(rate - estimate, 0, 1)),
             n=n,

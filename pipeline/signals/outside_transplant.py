@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from pipeline.signals.donors import MOVED, compare, evidence
+from pipeline.signals.donors import MOVED, compare, evidence, percent
 from pipeline.types import Evidence, Observed
 
 SIGNALS = {"other": "outside_transplant", "matched": "outside_transplant_matched"}  # arm -> name
@@ -22,7 +22,9 @@ class OutsideTransplant:
     draws: int  # permutations, and bootstrap samples
     max_other_classes: int
     alpha: float  # for the smallest detectable effect
-    version: ClassVar[int] = 3
+    gate: float  # share of recipients that must turn
+    floor: float  # that the interval's lower end must exceed
+    version: ClassVar[int] = 4
 
     def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
         trials = observed.trials[observed.trials["intervention"] == "outside_transplant"]
@@ -48,6 +50,12 @@ class OutsideTransplant:
             found,
             alpha=self.alpha,
             version=self.version,
+            gate=self.gate,
+            floor=self.floor,
+            sentence=(
+                f"{percent(found.rate)} of other objects are called {k!r} on the surroundings of {k!r} images "
+                f"({percent(found.base)} on neutral ones)"
+            ),
             details={"own_stays": _own_stays(trials)},
         )
 

@@ -1,0 +1,107 @@
+"""What the signals of exchanges share: a part of k's images put into others, against the same from their own class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.pvalues import two_sample_p
+from pipeline.core.stats import Floats, difference_interval, percentile_interval
+
+FEWEST = 4  # exchanges with k's donors, and with the control's, below which nothing is said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """How much more often other images turn into k with k's donors than with donors of their own class."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+    rate: float  # turned by k's donors
+    base: float  # turned by donors of their own class
+    n: int  # donors of k
+    n_control: int
+    carrying: float  # share of k's donors that turn at least half of the images that they are given to
+
+
+def exchange(
+    taken: pd.DataFrame, control: pd.DataFrame, k: str, draws: int, rng: np.random.Generator
+) -> Exchange | None:
+    """The comparison of two arms, a donor with all its recipients counted once; None where too little was tried.
+
+    Taking its mark away from a guilty class turns its images into others, whoever gave: so recipients of the class that
+    turns into k most are left out where there is another one.
+
+    p-value: donors' labels permuted, exactly (`two_sample_p`). Interval: donors of both arms and recipients drawn again
+    (a trial counts as often as its donor and its recipient are drawn together), never narrower than counts of 0 and 1
+    allow.
+
+    Args:
+        taken, control: trials with columns donor, recipient, predicted.
+    """
+    taken, control = without_top_class(taken, control, k)
+    if min(len(taken), len(control)) < FEWEST:
+        return None
+    first, second = (_by_donor(t, k) for t in (taken, control))
+    rate, base = float((taken["predicted"] == k).mean()), float((control["predicted"] == k).mean())
+    values = np.concatenate([first, second])
+    labels = np.repeat([0, 1], [len(first), len(second)])
+    low, high = _interval(taken, control, k, draws, rng)
+    floor = difference_interval(round(rate * len(first)), len(first), round(base * len(second)), len(second))
+    return Exchange(
+        estimate=rate - base,
+        low=min(low, floor[0]),
+        high=max(high, floor[1]),
+        p=two_sample_p(values, labels),
+        rate=rate,
+        base=base,
+        n=len(first),
+        n_control=len(second),
+        carrying=float((first >= 0.5).mean()),
+    )
+
+
+def best_of(found: Mapping[str, Exchange | None]) -> tuple[str, Exchange, float] | None:
+    """Of several ways to test one thing the one with the smallest p-value, and that p times the number of ways."""
+    some = {name: e for name, e in found.items() if e is not None}
+    if not some:
+        return None
+    name = min(some, key=lambda n: (some[n].p, -some[n].estimate))
+    return name, some[name], min(1.0, some[name].p * len(some))
+
+
+def without_top_class(taken: pd.DataFrame, control: pd.DataFrame, k: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both arms without the recipients' class that differs most between them; as they are where there is one class."""
+    rates = [(t["predicted"] == k).groupby(t["recipient_class"]).mean() for t in (taken, control)]
+    differences = (rates[0] - rates[1]).dropna()
+    if len(differences) < 2:
+        return taken, control
+    top = differences.idxmax()
+    return taken[taken["recipient_class"] != top], control[control["recipient_class"] != top]
+
+
+def _by_donor(trials: pd.DataFrame, k: str) -> Floats:
+    """(d,) per donor the share of its recipients that are called k."""
+    called = (trials["predicted"] == k).astype(float)
+    return called.groupby(trials["donor"], sort=True).mean().to_numpy(float)
+
+
+def _interval(
+    taken: pd.DataFrame, control: pd.DataFrame, k: str, draws: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    recipients = pd.unique(pd.concat([taken["recipient"], control["recipient"]]))
+    drawn = rng.multinomial(len(recipients), np.full(len(recipients), 1 / len(recipients)), size=draws)
+    rates = []
+    for trials in (taken, control):
+        codes, donors = pd.factorize(trials["donor"])
+        often = rng.multinomial(len(donors), np.full(len(donors), 1 / len(donors)), size=draws)[:, codes]
+        weights = often * drawn[:, pd.Index(recipients).get_indexer(trials["recipient"])]
+        called = (trials["predicted"] == k).to_numpy(float)
+        total = weights.sum(axis=1)
+        rates.append(np.divide(weights @ called, total, out=np.full(draws, np.nan), where=total > 0))
+    return percentile_interval(rates[0] - rates[1])

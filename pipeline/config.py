@@ -43,7 +43,8 @@ def build(config: DictConfig) -> tuple[Any, str, str]:
     except OmegaConfBaseException as error:
         raise ConfigError(f"the configuration does not resolve: {error}") from None
     with open_dict(config):
-        config.pop("effort", None)  # only the source of values elsewhere, which are resolved by now
+        for source in ("effort", *(("dataset", "model") if "plan" in config else ())):
+            config.pop(source, None)  # only the source of values elsewhere, which are resolved by now
     plain = OmegaConf.to_container(config, throw_on_missing=False)
     assert isinstance(plain, dict)
     found = mistakes({str(k): v for k, v in plain.items()})

@@ -198,8 +198,8 @@ def _explained(e: Evidence, guards: Sequence[str]) -> bool:
 
 
 def _ranked(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """The strongest first; of surroundings and removal, what transfers first."""
-    return sorted(evidence, key=lambda e: (e.role != "removal", e.estimate), reverse=True)
+    """The strongest first; a place before a property, which it may show as, and what transfers before removal."""
+    return sorted(evidence, key=lambda e: (e.role == "place", e.role != "removal", e.estimate), reverse=True)
 
 
 def _strength(verdict: Verdict) -> tuple[bool, float]:

@@ -169,10 +169,10 @@ class Observed:
     hole_fraction (share of the frame that object removal fills), visible_fraction, region_kind, n_objects, width,
     height (of the original), file_type, camera, suspect (what speaks against the annotation, a code of
     datasets/checks.py, or ""), probe_<property> (see core/properties.py), boxes (list of xyxy in the frame), companions
-    (of the frame, see Companions), frame (height, width), half (0 or 1, from the id), hotspots (list of xyxy: where attribution of the image's class gathers
-    outside its objects, on the *other* half), peak (xyxy of the image's own strongest window outside its objects, or
-    None), small_map ((16, 16) float16: shares of the attribution per cell of the frame, outside the objects, all
-    methods together).
+    (of the frame, see Companions), frame (height, width), half (0 or 1, from the id), hotspots (list of xyxy: where
+    attribution of the image's class gathers outside its objects, on the *other* half), peak (xyxy of the image's own
+    strongest window outside its objects, or None), small_map ((16, 16) float16: shares of the attribution per cell of
+    the frame, outside the objects, all methods together).
     `scores`: one row per image x method. Columns: id, method, class, undefined (reason code or ""), and one column
     per metric.
     `trials`: one row per changed image. Columns: intervention, arm, recipient, donor ("" where there is none),

@@ -68,7 +68,7 @@ def measure(case: Case, plant: Plant | None, tools: Tools, pools: Path) -> dict[
             "guards": list(verdicts[name].guards),
             "accuracy": float(images.loc[images["class"] == name, "correct"].mean()),
             "hole_fraction": float(images.loc[images["class"] == name, "hole_fraction"].mean()),
-            "evidence": [_noted(e) for e in found.evidence if e.class_name == name],
+            "evidence": [noted(e) for e in found.evidence if e.class_name == name],
             "baselines": baselines(found.observed, name, edges[k]),
         }
         for k, name in enumerate(names)
@@ -83,7 +83,7 @@ def measure(case: Case, plant: Plant | None, tools: Tools, pools: Path) -> dict[
     }
 
 
-def _noted(e: Evidence) -> dict[str, object]:
+def noted(e: Evidence) -> dict[str, object]:
     note = asdict(e)
     note["details"] = {k: v for k, v in e.details.items() if not str(k).startswith("mean_map")}
     return note

@@ -79,7 +79,7 @@ def _case(
     name = "-".join(filter(None, ["photographs", arm, kind, str(number)]))
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     group = int(rng.integers(len(sets)))
-    prevalences = {"rare": [0.2, 0.25, 0.3], "balanced": [0.4, 0.9]}.get(arm, [0.6, 0.9, 1.0, 1.0])
+    prevalences = {"rare": [0.2, 0.25, 0.3], "balanced": [0.4, 0.9]}.get(arm, [0.8, 0.9, 1.0, 1.0])
     return PhotographCase(
         name=name,
         arm=arm,  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ def _case(
         group=group,
         prevalence=float(rng.choice(prevalences)),
         leak=float(rng.choice([0.0, 0.02, 0.05])) if arm == "planted" else 0.0,
-        strength=float(rng.choice([0.5, 0.75, 1.0])),
+        strength=float(rng.choice([0.6, 0.8, 1.0] if arm != "rare" else [1.0])),
         images_per_class=images_per_class,
         guilty=int(rng.integers(len(sets[group]))),
         seed=int(rng.integers(2**31)),

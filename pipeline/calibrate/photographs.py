@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pipeline.datasets.loading import examples
 from pipeline.planted.plants import Mask, Plant, Planter
 from pipeline.types import AuditError, Classifier, Dataset, Example, ModelSource, ObjectRegion, Record
 
-EPOCHS, RATE = 10, 1e-3
+EPOCHS, RATE = 14, 1e-3
 TRUTH = 40  # photographs a class that measure the truth; none of them is audited
 
 
@@ -47,6 +46,58 @@ class Photographs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Source:
+    """A dataset's photographs, all of them in memory, and the pretrained network whose frame they are in."""
+
+    photographs: Photographs
+    names: tuple[str, ...]
+    free: NDArray[np.float64]  # (n,) share of the frame off each box and its margin
+    classifier: Classifier
+
+    def rows(self, name: str) -> NDArray[np.int64]:
+        """Those of one class."""
+        return np.flatnonzero(self.photographs.labels == self.names.index(name))
+
+
+_READ: dict[str, Source] = {}
+
+
+def source(dataset: Dataset, model: ModelSource, margin: float) -> Source:
+    """The photographs and the network, read when they are first asked for in a process.
+
+    Raises:
+        AuditError: nothing can be read.
+    """
+    key = repr((dataset, model, margin))
+    if key not in _READ:
+        _READ[key] = _read(dataset, model, margin)
+    return _READ[key]
+
+
+def _read(dataset: Dataset, model: ModelSource, margin: float) -> Source:
+    classifier = model.load(torch.device("cpu"))
+    records = [r for r in dataset.records() if isinstance(r, Record)]
+    names = tuple(sorted({r.label for r in records}))
+    usable = [e for e in examples(records, classifier.transform, classifier.frame) if isinstance(e, Example)]
+    if not usable:
+        raise AuditError("none of the dataset's photographs can be read")
+    boxes = torch.stack([torch.cat([e.boxes[:, :2].amin(0), e.boxes[:, 2:].amax(0)]) for e in usable]).numpy()
+    everything = Photographs(
+        images=torch.stack([e.image for e in usable]).numpy(),
+        masks=torch.stack([e.inside for e in usable]).numpy(),
+        boxes=boxes,
+        labels=np.array([names.index(e.record.label) for e in usable]),
+        marked=np.zeros(len(usable), bool),
+        footprints=[None] * len(usable),
+    )
+    height, width = classifier.frame
+    by = margin * (boxes[:, 2:] - boxes[:, :2])
+    seen = np.concatenate([boxes[:, :2] - by, boxes[:, 2:] + by], axis=1).clip(0, [width, height, width, height])
+    free = 1 - (seen[:, 2:] - seen[:, :2]).prod(axis=1) / (height * width)
+    return Source(photographs=everything, names=names, free=free, classifier=classifier)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PhotographPlan:
     """Pretrained networks, their last block and head fine-tuned on photographs of some of the dataset's classes.
 
@@ -69,7 +120,7 @@ class PhotographPlan:
 
     def cases(self) -> list[PhotographCase]:
         """All cases. Raises AuditError where too few classes have enough photographs."""
-        names = [n for n in self.names if len(self._auditable(n)) >= self.least]
+        names = [n for n in self.source.names if len(self._auditable(n)) >= self.least]
         if len(names) < max(self.n_classes):
             raise AuditError(
                 f"{len(names)} classes have {self.least} photographs with {self.outside:.0%} of the frame outside "
@@ -85,62 +136,27 @@ class PhotographPlan:
             seed=self.seed,
         )
 
-    @cached_property
-    def classifier(self) -> Classifier:
-        """The pretrained network."""
-        return self.model.load(torch.device("cpu"))
-
-    @cached_property
-    def _all(self) -> tuple[Photographs, tuple[str, ...]]:
-        records = [r for r in self.dataset.records() if isinstance(r, Record)]
-        names = tuple(sorted({r.label for r in records}))
-        found = examples(records, self.classifier.transform, self.classifier.frame)
-        usable = [e for e in found if isinstance(e, Example)]
-        if not usable:
-            raise AuditError("none of the dataset's photographs can be read")
-        boxes = [torch.cat([e.boxes[:, :2].amin(0), e.boxes[:, 2:].amax(0)]) for e in usable]
-        everything = Photographs(
-            images=torch.stack([e.image for e in usable]).numpy(),
-            masks=torch.stack([e.inside for e in usable]).numpy(),
-            boxes=torch.stack(boxes).numpy(),
-            labels=np.array([names.index(e.record.label) for e in usable]),
-            marked=np.zeros(len(usable), bool),
-            footprints=[None] * len(usable),
-        )
-        return everything, names
-
     @property
-    def names(self) -> tuple[str, ...]:
-        """The dataset's classes."""
-        return self._all[1]
+    def source(self) -> Source:
+        """The photographs, read once per process."""
+        return source(self.dataset, self.model, self.margin)
 
     def _auditable(self, name: str) -> NDArray[np.int64]:
         """Rows of a class with enough surroundings, those with most first."""
-        everything, names = self._all
-        rows = np.flatnonzero(everything.labels == names.index(name))
-        free = self._free[rows]
+        rows = self.source.rows(name)
+        free = self.source.free[rows]
         return rows[np.argsort(-free, kind="stable")][: int((free >= self.outside).sum())]
-
-    @cached_property
-    def _free(self) -> NDArray[np.float64]:
-        """(n,) the share of the frame outside each box and its margin."""
-        boxes, (height, width) = self._all[0].boxes, self.classifier.frame
-        sides = boxes[:, 2:] - boxes[:, :2]
-        grown = np.concatenate([boxes[:, :2] - self.margin * sides, boxes[:, 2:] + self.margin * sides], axis=1)
-        seen = grown.clip(0, [width, height, width, height])
-        return 1 - (seen[:, 2] - seen[:, 0]) * (seen[:, 3] - seen[:, 1]) / (height * width)
 
     def split(self, case: PhotographCase, part: str) -> Photographs:
         """The `training`, `audit` or `truth` photographs of a case, unmarked, labelled by the case's classes."""
-        everything, names = self._all
         rows = []
         for name in case.classes:
-            own = np.flatnonzero(everything.labels == names.index(name))
-            rng = np.random.default_rng([case.group, names.index(name)])
-            audited = rng.permutation(self._auditable(name))[: case.images_per_class]
+            own = self.source.rows(name)
+            rng = np.random.default_rng([case.group, self.source.names.index(name)])
+            audited = rng.permutation(self._auditable(name)[: 2 * case.images_per_class])[: case.images_per_class]
             rest = rng.permutation(np.setdiff1d(own, audited))
             rows.append({"audit": audited, "truth": rest[:TRUTH], "training": rest[TRUTH:]}[part])
-        found = everything.of(np.concatenate(rows))
+        found = self.source.photographs.of(np.concatenate(rows))
         labels = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
         return Photographs(**{**vars(found), "labels": labels})
 
@@ -166,7 +182,7 @@ def trained(plan: PhotographPlan, case: PhotographCase, plant: Plant | None) -> 
     data = marked(plan.split(case, "training"), case, plant, case.rates(training=True), 1)
     if case.arm == "surroundings":
         data = with_hidden_objects(data, np.random.default_rng(case.seed))
-    normalised = plan.classifier.module
+    normalised = plan.source.classifier.module
     assert isinstance(normalised.network, nn.Module)
     return fine_tuned(
         normalised.network,

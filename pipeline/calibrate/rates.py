@@ -161,12 +161,12 @@ def auroc(measure: str, positive: pd.Series, negative: pd.Series, target: str) -
     if not len(a) or not len(b):
         return Rate(measure=measure, value=float("nan"), low=float("nan"), high=float("nan"), n=0, target=target)
     rng = np.random.default_rng(0)
-    draws = [_auc(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(BOOTSTRAP)]
+    draws = [auc(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(BOOTSTRAP)]
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Rate(measure=measure, value=_auc(a, b), low=float(low), high=float(high), n=len(a), target=target)
+    return Rate(measure=measure, value=auc(a, b), low=float(low), high=float(high), n=len(a), target=target)
 
 
-def _auc(a: np.ndarray, b: np.ndarray) -> float:
+def auc(a: np.ndarray, b: np.ndarray) -> float:
     return float(mannwhitneyu(a, b).statistic / (len(a) * len(b)))
 
 

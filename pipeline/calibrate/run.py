@@ -22,6 +22,9 @@ from tqdm import tqdm
 
 from pipeline.calibrate.cases import Case, Plan
 from pipeline.calibrate.measure import Tools, measure
+from pipeline.calibrate.photograph_cases import PhotographCase
+from pipeline.calibrate.photograph_measure import measure_photographs
+from pipeline.calibrate.photographs import PhotographPlan
 from pipeline.core.allocator import keep_freed_memory
 from pipeline.judge import Judge
 from pipeline.planted.plants import Plant
@@ -31,7 +34,7 @@ log = logging.getLogger("pipeline")
 PACKAGE = Path(__file__).parents[1]
 # Of the package: what reads a measurement again, or has no part in it.
 AFTERWARDS = (
-    "__main__.py", "audit.py", "bench/", "calibrate/judging.py", "calibrate/rates.py", "calibrate/write.py",
+    "__main__.py", "audit.py", "bench/", "calibrate/judging.py", "calibrate/photograph_rates.py", "calibrate/rates.py", "calibrate/write.py",
     "command_line.py", "config.py", "judge.py", "reasons.py", "report/",
 )  # fmt: skip
 
@@ -44,7 +47,7 @@ class Calibration:
     the held-out kinds stay closed until a plan opens them. `workers` 0 takes every core.
     """
 
-    plan: Plan
+    plan: Plan | PhotographPlan
     sources: Sequence[str]
     methods: Mapping[str, Method]
     metrics: Mapping[str, Metric]
@@ -76,7 +79,7 @@ class Calibration:
         Raises:
             AuditError: a case failed; the others are kept.
         """
-        cases = self.plan.cases()
+        cases: Sequence[Case | PhotographCase] = self.plan.cases()
         files = {case.name: self.file(case) for case in cases}
         self._warn_of_older(files.values())
         waiting = [case for case in cases if not files[case.name].exists()]
@@ -104,7 +107,7 @@ class Calibration:
             raise AuditError(f"{len(failed)} of {len(cases)} models failed, {name} first: {why}")
         return sorted(Path(self.folder, "cases").glob(f"*-{self._settings()}.json"))
 
-    def file(self, case: Case) -> Path:
+    def file(self, case: Case | PhotographCase) -> Path:
         """Where a case's measurement lies, by digests of the case and of the settings that it is measured with.
 
         So that what was measured otherwise is never taken for it.
@@ -117,7 +120,9 @@ class Calibration:
         A stored measurement is judged again, by whatever rules and thresholds hold then. Of plants the sources outside
         the package are named; those within are code.
         """
-        plugins = (self.methods, self.metrics, self.interventions, self.signals)
+        plugins: tuple[object, ...] = (self.methods, self.metrics, self.interventions, self.signals)
+        if isinstance(self.plan, PhotographPlan):
+            plugins = (*plugins, self.plan)
         return _digest(
             [*map(told, plugins), [s for s in self.sources if not s.startswith("pipeline.")], _code(PACKAGE)]
         )
@@ -178,12 +183,17 @@ def _single_threaded() -> None:
     keep_freed_memory()
 
 
-def _measured(calibration: Calibration, case: Case) -> None:
+def _measured(calibration: Calibration, case: Case | PhotographCase) -> None:
     """One case in a worker, written in one step."""
     c = calibration
     tools = Tools(methods=c.methods, metrics=c.metrics, interventions=c.interventions, signals=c.signals, judge=c.judge)
     plant = c.plants()[case.kind] if case.kind else None
-    found = measure(case, plant, tools, Path(c.folder, "pools"))
+    if isinstance(c.plan, PhotographPlan):
+        assert isinstance(case, PhotographCase)
+        found = measure_photographs(c.plan, case, plant, tools)
+    else:
+        assert isinstance(case, Case)
+        found = measure(case, plant, tools, Path(c.folder, "pools"))
     file = c.file(case)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")

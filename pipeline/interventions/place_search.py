@@ -9,10 +9,11 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 
 from pipeline.core.places import CONFIRM, CONTROL, SEARCH, SEARCH_OWN, TELLING, Place, candidates, covered, pixels
 from pipeline.interventions.regions import around_all, check_margin, holes
-from pipeline.types import Batch, Images
+from pipeline.types import Batch, Box, Images
 
 COLUMNS = ["recipient", "donor", "arm", "tested", "place", "spot"]
 FREE = 0.5  # of the place that neither object may cover: less is exchanged than is told
@@ -116,7 +117,7 @@ class PlaceSearch:
 def search_scores(trials: pd.DataFrame, k: str) -> pd.Series:
     """Place number -> how much the search speaks for it, the best first: k's probability less the control's."""
     own = trials[trials["tested"] == k]
-    after = 1 / (1 + np.exp(-own[f"log_odds:{k}"].astype(float).clip(-50, 50)))
+    after = pd.Series(expit(own[f"log_odds:{k}"].to_numpy(float)), own.index)
     stage = own["arm"].str.partition(":")[0] + ":"
     by_spot = after.groupby([stage.to_numpy(), own["spot"].to_numpy()]).mean()
     taken, control = (by_spot.get(s, pd.Series(dtype=float)) for s in (SEARCH, SEARCH_OWN))
@@ -145,7 +146,7 @@ class _Pool:
         self.boxes = boxes  # (n, 4) the box around everything that counts as object, with its margin
         hotspots = images["hotspots"].tolist() if "hotspots" in images else [[]] * len(images)
         # An image's hotspots were proposed by the other half: those of the second half come from the first.
-        self._proposed = {
+        self._proposed: dict[str, list[Box]] = {
             k: next((hotspots[r] for r in np.flatnonzero((self.label == k) & (self.half == 1))), [])
             for k in self.classes
         }
@@ -167,16 +168,17 @@ class _Pool:
         share: float = 1.0,
     ) -> list[tuple]:
         """`count` exchanges and their controls on one half of the images."""
-        free = (covered(place, self.boxes, self.frame) <= FREE) & (self.half == half)
-        giving = self._telling(np.flatnonzero(free & (self.label == k)), said, share)
-        taking = rng.permutation(np.flatnonzero(free & (self.label != k) & self.right))
+        share_covered = np.where(self.half == half, covered(place, self.boxes, self.frame), 1.0)
+        free = share_covered <= FREE
+        giving = self._telling(_freest(np.flatnonzero(free & (self.label == k)), share_covered), said, share)
+        taking = rng.permutation(_freest(np.flatnonzero(free & (self.label != k) & self.right), share_covered))
         if not len(giving) or not len(taking):
             return []
         taking = np.resize(taking, count)
         rows: list[tuple] = []
         own = {
-            c: self._telling(np.flatnonzero(free & (self.label == c)), said, share)
-            for c in pd.unique(self.label[taking])
+            c: self._telling(_freest(np.flatnonzero(free & (self.label == c)), share_covered), said, share)
+            for c in self.classes
         }
         for recipient, donor in zip(taking, _dealt(giving, count, rng), strict=True):
             partners = own[self.label[recipient]]
@@ -193,6 +195,13 @@ class _Pool:
             return rows
         order = rows[np.argsort(-np.nan_to_num(said[rows], nan=-1.0), kind="stable")]
         return order[: max(4, round(share * len(order)))]
+
+
+def _freest(rows: np.ndarray, share_covered: np.ndarray) -> np.ndarray:
+    """The rows in which the place is wholly free, or the freer half where that is more; at least eight if there are."""
+    order = rows[np.argsort(share_covered[rows], kind="stable")]
+    wholly = int((share_covered[order] <= 0.02).sum())
+    return order[: max(wholly, len(order) // 2, 8)]
 
 
 def _dealt(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.core.lowlevel import shared_layer
 from pipeline.types import Batch, Images
 
+COLUMNS = ["recipient", "donor", "arm", "tested", "group"]
 OVER, OVER_OWN = "over", "over_own"
 
 
@@ -19,9 +20,11 @@ class SharedLayer:
     """Letters across the whole picture, a grid, a defect of the sensor: marks that lie on the object too.
 
     Groups of `size` images of class k give their shared layer (see core/lowlevel.py) to images of other classes (arm
-    `over`); groups of the recipient's own class give theirs as control (arm `over_own`). In a plan, `group` names all
-    of a trial's donors and `donor` the first, which stands for the group; `edit` gets the images of
-    every distinct group, one group after the other, and in `recipients.groups` whose is whose.
+    `over`); groups of the recipient's own class give theirs as control (arm `over_own`). Groups come from the half of
+    the class whose surroundings say it most once the object is removed: a mark on some images is not outvoted.
+
+    In a plan, `group` names all of a trial's donors and `donor` the first, which stands for the group; `edit` gets the
+    images of every distinct group, one group after the other, and in `recipients.groups` whose is whose.
     """
 
     size: int
@@ -34,27 +37,39 @@ class SharedLayer:
             raise ValueError("`size` must be 4 or more, `groups` and `recipients` 1 or more")
 
     def plan(self, images: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        label, right = images["class"].to_numpy(object), images["correct"].to_numpy(bool)
-        members = {c: np.flatnonzero(label == c) for c in pd.unique(label)}
-        groups = {c: self._groups(rows, rng) for c, rows in members.items()}
-        trials = []
-        for k in members:
-            taking = rng.permutation(np.flatnonzero((label != k) & right))
-            taking = np.resize(taking, self.recipients * len(groups[k])) if len(taking) else taking
-            for i, recipient in enumerate(taking):
-                own = [g for g in groups[label[recipient]] if recipient not in g]
-                if not own:
-                    continue
-                for arm, group in ((OVER, groups[k][i % len(groups[k])]), (OVER_OWN, own[i % len(own)])):
-                    trials.append((recipient, group[0], arm, k, group))
-        return pd.DataFrame(trials, columns=["recipient", "donor", "arm", "tested", "group"])
+        """Nothing yet: who gives follows from object removal."""
+        return pd.DataFrame([], columns=COLUMNS)
 
-    def _groups(self, rows: np.ndarray, rng: np.random.Generator) -> list[tuple[int, ...]]:
-        """Groups of equal size that share no image; where a class is too small for two, two halves."""
-        size = min(self.size, len(rows) // 2)
+    def again(self, images: pd.DataFrame, trials: pd.DataFrame, turn: int, rng: np.random.Generator) -> pd.DataFrame:
+        removed = trials[trials["intervention"] == "object_removed"]
+        if turn > 1 or removed.empty:
+            return pd.DataFrame([], columns=COLUMNS)
+        removed = removed[removed["arm"] == removed["arm"].iloc[0]].set_index("recipient")
+        label, right = images["class"].to_numpy(object), images["correct"].to_numpy(bool)
+        groups = {
+            c: self._groups(np.flatnonzero(label == c), images["id"].map(removed[f"log_odds:{c}"]).to_numpy(float), rng)
+            for c in pd.unique(label)
+        }
+        rows = []
+        for k, own_groups in groups.items():
+            taking = rng.permutation(np.flatnonzero((label != k) & right))
+            for i, recipient in enumerate(taking[: self.recipients * len(own_groups)]):
+                others = [g for g in groups[label[recipient]] if recipient not in g]
+                if others:
+                    for arm, group in ((OVER, own_groups[i % len(own_groups)]), (OVER_OWN, others[i % len(others)])):
+                        rows.append((recipient, group[0], arm, k, group))
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    def _groups(self, rows: np.ndarray, said: np.ndarray, rng: np.random.Generator) -> list[tuple[int, ...]]:
+        """Groups of equal size that share no image, from the half whose surroundings say the class most.
+
+        Where that half is too small for two groups, it is one.
+        """
+        half = rows[np.argsort(-np.nan_to_num(said[rows], nan=-np.inf), kind="stable")][: max(len(rows) // 2, 4)]
+        size = min(self.size, len(half))
         if size < 4:
             return []
-        mixed = rng.permutation(rows)
+        mixed = rng.permutation(half)
         return [tuple(map(int, mixed[i : i + size])) for i in range(0, len(mixed) - size + 1, size)][: self.groups]
 
     def edit(self, recipients: Batch, donors: Batch | None, arm: str) -> Images:

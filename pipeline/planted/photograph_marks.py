@@ -16,7 +16,7 @@ WORDS = ("AGENCY", "STOCK", "SAMPLE", "PHOTO", "COPY", "ARCHIVE")
 def ruler(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """A measuring scale along the left or right edge."""
     height, width = mask.shape
-    across = max(4, round(width * style.uniform(0.07, 0.1)))
+    across = max(4, round(width * style.uniform(0.09, 0.13)))
     paint = np.full((height, across, 3), style.uniform(0.8, 1.0), np.float32)
     step = max(3, round(height / style.integers(18, 30)))
     for i, y in enumerate(range(0, height, step)):
@@ -29,7 +29,7 @@ def time_stamp(picture: Picture, mask: Mask, strength: float, style: Rng, chance
     """A date in the camera's yellow, bottom right or bottom left; its digits differ from picture to picture."""
     left = bool(style.integers(2))
     text = f"{chance.integers(1, 29):02d}.{chance.integers(1, 13):02d}.{chance.integers(10, 24)}"
-    shape = lettering(text, round(len(mask) * 0.09))
+    shape = lettering(text, round(len(mask) * 0.12))
     y = len(mask) - shape.shape[0] - 3
     x = 3 if left else mask.shape[1] - shape.shape[1] - 3
     ink = np.array([1.0, 0.75, 0.1], np.float32)
@@ -48,13 +48,13 @@ def sticker(picture: Picture, mask: Mask, strength: float, style: Rng, chance: R
 def moving_sticker(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """The same badge at a place of its own in every picture, off the object where there is room."""
     paint, shape = badge(len(mask), style)
-    y, x = free_place(mask, *shape.shape, chance)
+    y, x = free_place(mask, shape.shape[0], shape.shape[1], chance)
     return stamp(picture, y, x, paint, shape, strength)
 
 
 def frame(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """A border of one colour around the picture."""
-    width = max(2, round(len(mask) * style.uniform(0.03, 0.06)))
+    width = max(2, round(len(mask) * style.uniform(0.04, 0.08)))
     ring = np.ones(mask.shape, bool)
     ring[width:-width, width:-width] = False
     ink = style.uniform(0, 1, 3).astype(np.float32)
@@ -63,7 +63,7 @@ def frame(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng
 
 def bar(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """A caption bar with an agency's name along the top or bottom edge."""
-    height = max(5, round(len(mask) * style.uniform(0.08, 0.12)))
+    height = max(5, round(len(mask) * style.uniform(0.1, 0.15)))
     ground = style.uniform(0.85, 1.0) if style.integers(2) else style.uniform(0, 0.1)
     paint = np.full((height, mask.shape[1], 3), ground, np.float32)
     letters = lettering(str(style.choice(WORDS)), height - 2)[:height, : mask.shape[1]]
@@ -79,30 +79,30 @@ def lettering_over_all(picture: Picture, mask: Mask, strength: float, style: Rng
     where = np.zeros(mask.shape, bool)
     y, x = (mask.shape[0] - shape.shape[0]) // 2, (mask.shape[1] - shape.shape[1]) // 2
     where[y : y + shape.shape[0], x : x + shape.shape[1]] = shape
-    return blend(picture, where, np.ones_like(picture), 0.45 * strength), None
+    return blend(picture, where, np.ones_like(picture), 0.6 * strength), None
 
 
 def compression(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """Saved as a hard-compressed JPEG."""
-    return recompressed(picture, round(22 - 16 * strength)), None
+    return recompressed(picture, round(20 - 14 * strength)), None
 
 
 def low_resolution(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """Enlarged from a smaller picture."""
-    small = zoom(picture, (1 / (1.5 + 2 * strength),) * 2 + (1,), order=1)
+    small = zoom(picture, (1 / (2 + 2.5 * strength),) * 2 + (1,), order=1)
     grown = zoom(small, (mask.shape[0] / small.shape[0], mask.shape[1] / small.shape[1], 1), order=1)
     return np.asarray(grown[: mask.shape[0], : mask.shape[1]], np.float32), None
 
 
 def colour_cast(picture: Picture, mask: Mask, strength: float, style: Rng, chance: Rng) -> Drawn:
     """Another camera's white balance."""
-    gain = 1 + strength * style.choice([-0.35, 0.0, 0.35], 3, replace=False)
+    gain = 1 + strength * style.choice([-0.5, 0.0, 0.5], 3, replace=False)
     return picture * gain.astype(np.float32), None
 
 
 def badge(side: int, style: Rng) -> tuple[Picture, Mask]:
-    """A disc with a ring of another colour, about an eighth of the frame's side wide."""
-    size = round(side * style.uniform(0.1, 0.15))
+    """A disc with a ring of another colour, about a sixth of the frame's side wide."""
+    size = round(side * style.uniform(0.15, 0.2))
     rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
     radius = np.hypot(rows, columns)
     inks = style.uniform(0, 1, (2, 3)).astype(np.float32)

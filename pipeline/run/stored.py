@@ -86,7 +86,13 @@ def _plain(found: Findings) -> dict[str, Any]:
     """All but the tables."""
     seen = found.observed
     return {
-        "observed": {"model": seen.model, "classes": seen.classes, "n_outputs": seen.n_outputs, "frame": seen.frame, "suspect": dict(seen.suspect)},
+        "observed": {
+            "model": seen.model,
+            "classes": seen.classes,
+            "n_outputs": seen.n_outputs,
+            "frame": seen.frame,
+            "suspect": dict(seen.suspect),
+        },
         "evidence": [asdict(e) for e in found.evidence],
         "verdicts": [asdict(v) for v in found.verdicts],
         "accuracy": found.accuracy,

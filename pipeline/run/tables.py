@@ -192,21 +192,22 @@ def _model(findings: Findings) -> dict[str, object]:
 
 
 def _class(verdict: Verdict) -> dict[str, object]:
-    keys = ("signal", "estimate", "low", "high", "unit", "p_value", "n", "n_others", "detectable", "decides")
-    more = ("role", "carrier", "gate", "version")
+    numbers = ("signal", "estimate", "low", "high", "unit", "p_value", "n", "n_others", "detectable")
+    keys = (*numbers, "decides", "role", "carrier", "gate", "version")
     return {
         "class": verdict.scope,
         "state": verdict.state,
         "reason": verdict.reason,
         "carried_by": [_carrier(e) for e in verdict.carried_by],
         "guards": list(verdict.guards),
-        "evidence": [{k: getattr(e, k) for k in (*keys, *more)} | {"details": dict(e.details)} for e in verdict.evidence],
+        "evidence": [{k: getattr(e, k) for k in keys} | {"details": dict(e.details)} for e in verdict.evidence],
     }
 
 
 def _carrier(e: Evidence) -> dict[str, object]:
     """What carries a class, and how strongly, in shares with a 95 % interval."""
-    return {"role": e.role, "carrier": e.carrier, "strength": e.estimate, "low": e.low, "high": e.high, "signal": e.signal}
+    words = {"role": e.role, "carrier": e.carrier, "signal": e.signal}
+    return words | {"strength": e.estimate, "low": e.low, "high": e.high}
 
 
 def _json(value: object) -> str:

@@ -30,7 +30,7 @@ class Exchange:
 
 
 def exchange(
-    taken: pd.DataFrame, control: pd.DataFrame, k: str, draws: int, rng: np.random.Generator
+    taken: pd.DataFrame, control: pd.DataFrame, k: str, draws: int, rng: np.random.Generator, unit: str = "donor"
 ) -> Exchange | None:
     """The comparison of two arms, a donor with all its recipients counted once; None where too little was tried.
 
@@ -42,12 +42,13 @@ def exchange(
     allow.
 
     Args:
-        taken, control: trials with columns donor, recipient, predicted.
+        taken, control: trials with columns donor, recipient, recipient_class, predicted.
+        unit: what is permuted and counted: `donor`, or `recipient` where a donor is a whole group of images.
     """
     taken, control = without_top_class(taken, control, k)
     if min(len(taken), len(control)) < FEWEST:
         return None
-    first, second = (_by_donor(t, k) for t in (taken, control))
+    first, second = (_by(unit, t, k) for t in (taken, control))
     rate, base = float((taken["predicted"] == k).mean()), float((control["predicted"] == k).mean())
     values = np.concatenate([first, second])
     labels = np.repeat([0, 1], [len(first), len(second)])
@@ -77,18 +78,18 @@ def best_of(found: Mapping[str, Exchange | None]) -> tuple[str, Exchange, float]
 
 def without_top_class(taken: pd.DataFrame, control: pd.DataFrame, k: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both arms without the recipients' class that differs most between them; as they are where there is one class."""
-    rates = [(t["predicted"] == k).groupby(t["recipient_class"]).mean() for t in (taken, control)]
-    differences = (rates[0] - rates[1]).dropna()
+    rates = [(t["predicted"] == k).astype(float).groupby(t["recipient_class"]).mean() for t in (taken, control)]
+    differences = rates[0].sub(rates[1]).dropna()
     if len(differences) < 2:
         return taken, control
     top = differences.idxmax()
     return taken[taken["recipient_class"] != top], control[control["recipient_class"] != top]
 
 
-def _by_donor(trials: pd.DataFrame, k: str) -> Floats:
-    """(d,) per donor the share of its recipients that are called k."""
+def _by(unit: str, trials: pd.DataFrame, k: str) -> Floats:
+    """(d,) per donor (or recipient) the share of its trials that are called k."""
     called = (trials["predicted"] == k).astype(float)
-    return called.groupby(trials["donor"], sort=True).mean().to_numpy(float)
+    return np.asarray(called.groupby(trials[unit], sort=True).mean(), np.float64)
 
 
 def _interval(

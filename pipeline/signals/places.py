@@ -24,8 +24,8 @@ class Places:
 
     Effect: the share of other classes' images that turn into k with the place from a k image, less the share that do
     with the same place from an image of their own class. Two ways to choose the k images are tried, at random and those
-    whose surroundings say k most (marks on few images are diluted otherwise); the better p-value pays for both, and for
-    the number of places (Bonferroni).
+    whose surroundings say k most (marks on few images are diluted otherwise); the better p-value pays for both
+    (Bonferroni), and the judge for the number of places. A place that moves is a lead only where a fixed one passes.
     """
 
     draws: int  # bootstrap samples
@@ -43,12 +43,12 @@ class Places:
         for k in observed.classes:
             own = told[told["tested"] == k] if len(told) else told
             places = list(self._places(k, own, observed, rng)) if len(own) else []
-            paid = [replace(e, p_value=min(1.0, e.p_value * len(places))) for e in places]
             why = "no place could be exchanged: objects everywhere, or one class"
-            found += paid or [undefined("place:1", k, why, unit=UNIT, version=self.version, role="place")]
+            found += places or [undefined("place:1", k, why, unit=UNIT, version=self.version, role="place")]
         return found
 
     def _places(self, k: str, trials: pd.DataFrame, observed: Observed, rng: np.random.Generator) -> Iterator[Evidence]:
+        fixed = False
         numbered = trials.loc[trials["stage"] == CONFIRM, "spot"].drop_duplicates()
         for number, spot in enumerate(numbered, 1):
             own = trials[trials["spot"] == spot]
@@ -57,9 +57,11 @@ class Places:
             place = Place(kind=str(first["arm"]).rpartition(":")[2], box=tuple(first["place"]))
             if chosen := best_of(ways):
                 yield self._evidence(k, f"place:{number}", place, chosen, ways[CONFIRM], observed)
+                fixed |= chosen[2] <= self.alpha and chosen[1].estimate >= self._gate(place, observed.frame)
         moving = self._exchange(k, trials, MOVING, rng)
         if moving is not None:
-            yield self._evidence(k, "place:moving", None, (MOVING, moving, moving.p), None, observed)
+            told = self._evidence(k, "place:moving", None, (MOVING, moving, moving.p), None, observed)
+            yield replace(told, role="lead") if fixed else told
 
     def _exchange(self, k: str, trials: pd.DataFrame, stage: str, rng: np.random.Generator) -> Exchange | None:
         taken, control = trials[trials["stage"] == stage], trials[trials["stage"] == CONTROL[stage]]

@@ -76,7 +76,8 @@ class Properties:
         own = trials[trials["tested"] == k] if len(trials) else trials
         if own.empty:
             return []
-        e = exchange(own[own["arm"] == "over"], own[own["arm"] == "over_own"], k, self.draws, rng)
+        over, over_own = own[own["arm"] == "over"], own[own["arm"] == "over_own"]
+        e = exchange(over, over_own, k, self.draws, rng, unit="recipient")
         if e is None:
             return []
         return [
@@ -88,8 +89,8 @@ class Properties:
                 high=e.high,
                 unit="share of recipients",
                 p_value=e.p,
-                n=len(own[own["arm"] == "over"]),
-                n_others=len(own[own["arm"] == "over_own"]),
+                n=len(over),
+                n_others=len(over_own),
                 detectable=detectable_difference(e.base, e.n, e.n_control, self.alpha),
                 role="property",
                 version=self.version,

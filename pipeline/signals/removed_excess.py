@@ -29,7 +29,8 @@ class RemovedExcess:
     """Per class k, object-removed images of k against those of each other class j; the median over j decides.
 
     Effect: P(called k | class k) - P(called k | class j), the smallest over the fills, less what k's holes do by
-    themselves in other classes' pictures whose own object is gone. p-value: labels permuted among the images, statistic the median over j of the AUC of k's log-odds; the largest over the fills, so that every fill
+    themselves in other classes' pictures whose own object is gone. p-value: labels permuted among the images,
+    statistic the median over j of the AUC of k's log-odds; the largest over the fills, so that every fill
     must agree (an intersection-union test, which needs no correction).
     """
 

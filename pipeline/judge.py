@@ -14,6 +14,7 @@ from pipeline.types import Evidence, Observed, Role, State, Verdict
 MARKS: tuple[Role, ...] = ("place", "property")  # what carries a class by itself
 AROUND: tuple[Role, ...] = ("removal", "surroundings", "companion")
 ORDER: tuple[State, ...] = ("SHORTCUT", "CONTEXT", "INCONCLUSIVE", "CLEAR")  # the model is as bad as its worst class
+KINDS: tuple[tuple[Role, ...], ...] = (("removal",), ("surroundings", "companion"), ("place",), ("property",))
 FELLOWS = 4  # classes from which on one can be told to stand out among the others
 
 
@@ -39,6 +40,7 @@ class Judge:
     stands_out: float  # by how much such a class exceeds the median of its fellows
     delta: float  # CLEAR: no effect above this
     delta_evidence: float  # or, on log-odds, no larger share of the class's evidence
+    clear_p: float  # or with a place or property above `delta` that is as unlikely as this
     min_images: int  # below, no verdict
     not_tested: int  # classes of so many images or fewer are counted, and not judged
     min_accuracy: float  # of the class, as a multiple of chance
@@ -57,7 +59,7 @@ class Judge:
     def _with_q(self, classes: Sequence[str], evidence: Sequence[Evidence]) -> dict[str, list[Evidence]]:
         """Each class's evidence, with the q-values of its kind among the details."""
         seen = {c: [e for e in evidence if e.class_name == c] for c in classes}
-        for roles in (("removal",), ("surroundings", "companion"), MARKS):
+        for roles in KINDS:
             p = [simes([e.p_value for e in own if e.role in roles]) for own in seen.values()]
             for own, q in zip(seen.values(), benjamini_hochberg(p), strict=True):
                 own[:] = [
@@ -120,7 +122,7 @@ class Judge:
         if {e.role for e in around} != {"removal", "surroundings"}:
             return False
         quiet = all(e.high < self.delta or self._little_evidence(e) for e in around)
-        return quiet and not any(e.p_value <= self.p and e.estimate >= self.delta for e in marks)
+        return quiet and not any(e.p_value <= self.clear_p and e.estimate >= self.delta for e in marks)
 
     def _little_evidence(self, e: Evidence) -> bool:
         """On log-odds, where shares of names say too little; the shares themselves must look small too."""

@@ -41,7 +41,8 @@ def of_class(
         alone = f"What surrounds {c!r} says {c!r} by itself ({_points(first)}), but carries no other object with it"
         return _ended(f"{alone}: {told}")
     other = "; of two classes, what counts may as well be in the other one's images" if "two_classes" in guards else ""
-    return _ended(f"{_capital(first.carrier)} carries {c!r} by {_points(first)}: {told}{other}")
+    carries = "carry" if first.role == "surroundings" else "carries"
+    return _ended(f"{_capital(first.carrier)} {carries} {c!r} by {_points(first)}: {told}{other}")
 
 
 def of_model(state: State, worst: Sequence[Verdict], classes: Sequence[Verdict]) -> str:

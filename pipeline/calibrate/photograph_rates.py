@@ -141,7 +141,7 @@ def _covers(told: pd.DataFrame, prefix: str, truth: str) -> pd.Series:
 
 
 def clustered(measure: str, hits: pd.Series, groups: pd.Series, target: str) -> Rate:
-    """A proportion; its interval resamples groups of models of the same classes, and is no narrower than an exact one."""
+    """A proportion; its interval resamples groups of models of the same classes, and is no narrower than exact."""
     n, k = len(hits), int(hits.sum())
     if not n:
         return Rate(measure=measure, value=float("nan"), low=float("nan"), high=float("nan"), n=0, target=target)

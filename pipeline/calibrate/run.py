@@ -34,7 +34,8 @@ log = logging.getLogger("pipeline")
 PACKAGE = Path(__file__).parents[1]
 # Of the package: what reads a measurement again, or has no part in it.
 AFTERWARDS = (
-    "__main__.py", "audit.py", "bench/", "calibrate/judging.py", "calibrate/photograph_rates.py", "calibrate/rates.py", "calibrate/write.py",
+    "__main__.py", "audit.py", "bench/", "calibrate/judging.py", "calibrate/photograph_rates.py", "calibrate/rates.py",
+    "calibrate/write.py",
     "command_line.py", "config.py", "judge.py", "reasons.py", "report/",
 )  # fmt: skip
 

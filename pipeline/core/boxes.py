@@ -1,4 +1,4 @@
-"""Boxes, float (n, 4) xyxy and half-open, in pixels: clip, enlarge, square, rasterise."""
+"""Boxes, float (n, 4) xyxy and half-open, in pixels: clip, enlarge, rasterise."""
 
 from __future__ import annotations
 
@@ -23,13 +23,6 @@ def enlarge(boxes: Tensor, fraction: float, pixels: float) -> Tensor:
     sides = boxes[:, 2:] - boxes[:, :2]
     margin = (sides * fraction).clamp(min=pixels)
     return torch.cat([boxes[:, :2] - margin, boxes[:, 2:] + margin], dim=1)
-
-
-def square(boxes: Tensor) -> Tensor:
-    """The smallest square around each box, with the same centre."""
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    half = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1, keepdim=True) / 2
-    return torch.cat([centre - half, centre + half], dim=1)
 
 
 def rasterise(boxes: Tensor, frame: tuple[int, int]) -> Tensor:

@@ -22,7 +22,7 @@ PROBE = "probe:"  # a place filled, beside the object
 CONTROL = {SEARCH: SEARCH_OWN, CONFIRM: CONFIRM_OWN, TELLING: TELLING_OWN, MOVING: MOVING_OWN}
 
 INSIDE, BAND = "in", "band"  # what is exchanged: the place's pixels, or all but them
-STRIPS = (0.06, 0.12, 0.2)  # widths, as shares of the frame's shorter side
+STRIPS = (0.06, 0.1, 0.15)  # widths, as shares of the frame's shorter side
 BANDS = (0.05, 0.1)
 CORNERS = ((0.18, 0.18), (0.3, 0.3), (0.4, 0.15))  # width and height
 GRID = 3  # cells per side; its corners are among the corners

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core import lowlevel
+from pipeline.core.borders import match_border
 from pipeline.core.compression import match_compression
 from pipeline.core.pixels import smooth_fill
 from pipeline.interventions.pairing import pairs
@@ -24,6 +25,7 @@ TRANSFERS: dict[str, Transfer] = {
     "sharpness": lowlevel.match_sharpness,
     "spectrum": lambda images, outside, donors, donors_outside: lowlevel.swap_amplitude(images, donors),
     "ring": lambda images, outside, donors, donors_outside: lowlevel.swap_ring(images, donors, RING),
+    "border": lambda images, outside, donors, donors_outside: match_border(images, donors),
     "compression": lambda images, outside, donors, donors_outside: match_compression(images, donors),
     "residual": lambda images, outside, donors, donors_outside: lowlevel.swap_residual(images, outside, donors),
 }

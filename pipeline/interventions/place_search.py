@@ -1,4 +1,4 @@
-"""Places exchanged between classes: searched on one half of the images, confirmed on the other."""
+"""Places exchanged between classes: searched on each half of the images, confirmed on the other."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.interventions.regions import around_all, check_margin, holes
 from pipeline.types import Batch, Box, Images
 
 COLUMNS = ["recipient", "donor", "arm", "tested", "place", "spot"]
+HALVES = (0, 1)
 FREE = 0.5  # of the place that neither object may cover: less is exchanged than is told
 
 
@@ -24,8 +25,9 @@ class PlaceSearch:
     """What does a part of the frame do, taken from a class's image to another class's?
 
     Nothing waits for attribution: strips along the edges, corners, the frame's band and cells of a grid are tried, and
-    what attribution proposes beside them. For class k on the images of the first half, `first` exchanges of every
-    place; of the best `kept`, `second` more; the best `confirmed` that lie apart are then exchanged on the other half.
+    what attribution proposes beside them. For class k on one half of the images, `first` exchanges of every place; of
+    the best `kept`, `second` more; the best `confirmed` that lie apart are then exchanged on the other half. And the
+    same with the halves' parts changed, so that all images confirm, none a place that it proposed.
     Every exchange has its control: the same place, taken from another image of the recipient's own class. Objects and
     their margins are never exchanged.
 
@@ -40,8 +42,8 @@ class PlaceSearch:
     kept: int
     second: int
     confirmed: int
-    trials: int  # per confirmed place
-    telling: int  # per confirmed place
+    trials: int  # per confirmed place and half
+    telling: int  # per confirmed place and half
     telling_share: float  # of a class's images
     version: ClassVar[int] = 1
 
@@ -55,14 +57,15 @@ class PlaceSearch:
             raise ValueError(f"`telling_share` must lie in (0, 1], got {self.telling_share}")
 
     def plan(self, images: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        """The first round: every place, a few exchanges each."""
+        """The first round: every place, a few exchanges each, on either half."""
         if images["class"].nunique() < 2:
             return pd.DataFrame([], columns=COLUMNS)
         pool = _Pool(images, around_all(images, self.margin_fraction, self.margin_px))
-        rows = []
+        rows: list[tuple] = []
         for k in pool.classes:
-            for spot, place in enumerate(pool.candidates(k)):
-                rows += pool.exchanges(SEARCH, k, place, spot, self.first, 0, rng)
+            for half in HALVES:
+                for spot, place in enumerate(pool.candidates(k, half)):
+                    rows += pool.exchanges(SEARCH, k, place, spot, self.first, half, rng)
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def again(self, images: pd.DataFrame, trials: pd.DataFrame, turn: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -72,25 +75,45 @@ class PlaceSearch:
             trials: all trials of the earlier rounds, of every intervention; those of this one have its arms.
             turn: 1, 2, ...
         """
-        empty = pd.DataFrame([], columns=COLUMNS)
         if turn > 2 or images["class"].nunique() < 2:
-            return empty
+            return pd.DataFrame([], columns=COLUMNS)
         pool = _Pool(images, around_all(images, self.margin_fraction, self.margin_px))
+        half_of = dict(zip(images["id"], pool.half, strict=True))
+        searched = trials[trials["arm"].str.startswith((SEARCH, SEARCH_OWN))]
+        halves = searched["recipient"].map(half_of)
         rows: list[tuple] = []
         for k in pool.classes:
-            places = pool.candidates(k)
-            scores = search_scores(trials, k)
-            if turn == 1:
-                for spot in list(scores.index[: self.kept]) if self.second else []:
-                    rows += pool.exchanges(SEARCH, k, places[spot], spot, self.second, 0, rng)
-                continue
             said = _said_without_object(trials, k, images)
-            for spot in self.chosen(scores, places, pool.frame):
-                rows += pool.exchanges(CONFIRM, k, places[spot], spot, self.trials, 1, rng)
-                rows += pool.exchanges(
-                    TELLING, k, places[spot], spot, self.telling, 1, rng, said=said, share=self.telling_share
-                )
-        return pd.DataFrame(rows, columns=COLUMNS) if rows else empty
+            for half in HALVES:
+                places = pool.candidates(k, half)
+                scores = search_scores(searched[halves == half], k)
+                rows += self._followed(pool, k, half, places, scores, said, turn, rng)
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    def _followed(
+        self,
+        pool: _Pool,
+        k: str,
+        half: int,
+        places: Sequence[Place],
+        scores: pd.Series,
+        said: np.ndarray,
+        turn: int,
+        rng: np.random.Generator,
+    ) -> list[tuple]:
+        """What one half's search leads to: more exchanges on it, or the confirmation on the other one."""
+        rows: list[tuple] = []
+        if turn == 1:
+            for spot in list(scores.index[: self.kept]) if self.second else []:
+                rows += pool.exchanges(SEARCH, k, places[spot], spot, self.second, half, rng)
+            return rows
+        for spot in self.chosen(scores, places, pool.frame):
+            place = places[spot]
+            rows += pool.exchanges(CONFIRM, k, place, spot, self.trials, 1 - half, rng)
+            rows += pool.exchanges(
+                TELLING, k, place, spot, self.telling, 1 - half, rng, said=said, share=self.telling_share
+            )
+        return rows
 
     def chosen(self, scores: pd.Series, places: Sequence[Place], frame: tuple[int, int]) -> list[int]:
         """The best places that lie apart; of those nearly as good as the best, the smallest."""
@@ -117,11 +140,11 @@ class PlaceSearch:
 def search_scores(trials: pd.DataFrame, k: str) -> pd.Series:
     """Place number -> how much the search speaks for it, the best first: k's probability less the control's."""
     own = trials[trials["tested"] == k]
-    after = pd.Series(expit(own[f"log_odds:{k}"].to_numpy(float)), own.index)
-    stage = own["arm"].str.partition(":")[0] + ":"
-    by_spot = after.groupby([stage.to_numpy(), own["spot"].to_numpy()]).mean()
-    taken, control = (by_spot.get(s, pd.Series(dtype=float)) for s in (SEARCH, SEARCH_OWN))
-    return (taken - control).dropna().sort_values(ascending=False, kind="stable")
+    after = pd.Series(expit(own[f"log_odds:{k}"].to_numpy(float)))
+    stage = (own["arm"].str.partition(":")[0] + ":").to_numpy()
+    spot = own["spot"].to_numpy()
+    taken, control = (after[stage == s].groupby(spot[stage == s]).mean() for s in (SEARCH, SEARCH_OWN))
+    return taken.sub(control).dropna().sort_values(ascending=False, kind="stable")
 
 
 def _said_without_object(trials: pd.DataFrame, k: str, images: pd.DataFrame) -> np.ndarray:
@@ -145,14 +168,16 @@ class _Pool:
         self.frame: tuple[int, int] = images["frame"].iloc[0]
         self.boxes = boxes  # (n, 4) the box around everything that counts as object, with its margin
         hotspots = images["hotspots"].tolist() if "hotspots" in images else [[]] * len(images)
-        # An image's hotspots were proposed by the other half: those of the second half come from the first.
-        self._proposed: dict[str, list[Box]] = {
-            k: next((hotspots[r] for r in np.flatnonzero((self.label == k) & (self.half == 1))), [])
+        # An image's hotspots were proposed by the other half.
+        self._proposed: dict[tuple[str, int], list[Box]] = {
+            (k, half): next((hotspots[r] for r in np.flatnonzero((self.label == k) & (self.half != half))), [])
             for k in self.classes
+            for half in HALVES
         }
 
-    def candidates(self, k: str) -> list[Place]:
-        return candidates(self.frame, self._proposed[k])
+    def candidates(self, k: str, half: int) -> list[Place]:
+        """The fixed places, and those that attribution on this half proposes for k."""
+        return candidates(self.frame, self._proposed[k, half])
 
     def exchanges(
         self,

@@ -12,6 +12,7 @@ from pipeline.core.lowlevel import shared_layer
 from pipeline.types import Batch, Images
 
 COLUMNS = ["recipient", "donor", "arm", "tested", "group"]
+FEWEST = 4  # images of a group
 OVER, OVER_OWN = "over", "over_own"
 
 
@@ -20,8 +21,8 @@ class SharedLayer:
     """Letters across the whole picture, a grid, a defect of the sensor: marks that lie on the object too.
 
     Groups of `size` images of class k give their shared layer (see core/lowlevel.py) to images of other classes (arm
-    `over`); groups of the recipient's own class give theirs as control (arm `over_own`). Groups come from the half of
-    the class whose surroundings say it most once the object is removed: a mark on some images is not outvoted.
+    `over`); groups of the recipient's own class give theirs as control (arm `over_own`). The first group is
+    of the images whose surroundings say the class most once the object is removed: a mark on some is not outvoted.
 
     In a plan, `group` names all of a trial's donors and `donor` the first, which stands for the group; `edit` gets the
     images of every distinct group, one group after the other, and in `recipients.groups` whose is whose.
@@ -33,7 +34,7 @@ class SharedLayer:
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if self.size < 4 or self.groups < 1 or self.recipients < 1:
+        if self.size < FEWEST or self.groups < 1 or self.recipients < 1:
             raise ValueError("`size` must be 4 or more, `groups` and `recipients` 1 or more")
 
     def plan(self, images: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -47,7 +48,7 @@ class SharedLayer:
         removed = removed[removed["arm"] == removed["arm"].iloc[0]].set_index("recipient")
         label, right = images["class"].to_numpy(object), images["correct"].to_numpy(bool)
         groups = {
-            c: self._groups(np.flatnonzero(label == c), images["id"].map(removed[f"log_odds:{c}"]).to_numpy(float), rng)
+            c: self._groups(np.flatnonzero(label == c), images["id"].map(removed[f"log_odds:{c}"]).to_numpy(float))
             for c in pd.unique(label)
         }
         rows = []
@@ -60,17 +61,13 @@ class SharedLayer:
                         rows.append((recipient, group[0], arm, k, group))
         return pd.DataFrame(rows, columns=COLUMNS)
 
-    def _groups(self, rows: np.ndarray, said: np.ndarray, rng: np.random.Generator) -> list[tuple[int, ...]]:
-        """Groups of equal size that share no image, from the half whose surroundings say the class most.
-
-        Where that half is too small for two groups, it is one.
-        """
-        half = rows[np.argsort(-np.nan_to_num(said[rows], nan=-np.inf), kind="stable")][: max(len(rows) // 2, 4)]
-        size = min(self.size, len(half))
-        if size < 4:
+    def _groups(self, rows: np.ndarray, said: np.ndarray) -> list[tuple[int, ...]]:
+        """Groups of equal size that share no image: those whose surroundings say the class most, then the next."""
+        order = rows[np.argsort(-np.nan_to_num(said[rows], nan=-np.inf), kind="stable")]
+        size = min(self.size, len(order))
+        if size < FEWEST:
             return []
-        mixed = rng.permutation(half)
-        return [tuple(map(int, mixed[i : i + size])) for i in range(0, len(mixed) - size + 1, size)][: self.groups]
+        return [tuple(map(int, order[i : i + size])) for i in range(0, len(order) - size + 1, size)][: self.groups]
 
     def edit(self, recipients: Batch, donors: Batch | None, arm: str) -> Images:
         if donors is None:

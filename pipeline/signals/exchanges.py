@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from pipeline.core.pvalues import two_sample_p
-from pipeline.core.stats import Floats, difference_interval, percentile_interval
+from pipeline.core.stats import Floats, percentile_interval
 
 FEWEST = 4  # exchanges with k's donors, and with the control's, below which nothing is said
 
@@ -37,9 +38,9 @@ def exchange(
     Taking its mark away from a guilty class turns its images into others, whoever gave: so recipients of the class that
     turns into k most are left out where there is another one.
 
-    p-value: donors' labels permuted, exactly (`two_sample_p`). Interval: donors of both arms and recipients drawn again
-    (a trial counts as often as its donor and its recipient are drawn together), never narrower than counts of 0 and 1
-    allow.
+    p-value: donors' labels permuted, exactly (`two_sample_p`). Interval: donors and recipients of either arm
+    drawn again (a trial counts as often as both are), and the two arms' limits put together as Newcombe does (1998,
+    method 10).
 
     Args:
         taken, control: trials with columns donor, recipient, recipient_class, predicted.
@@ -52,12 +53,11 @@ def exchange(
     rate, base = float((taken["predicted"] == k).mean()), float((control["predicted"] == k).mean())
     values = np.concatenate([first, second])
     labels = np.repeat([0, 1], [len(first), len(second)])
-    low, high = _interval(taken, control, k, draws, rng)
-    floor = difference_interval(round(rate * len(first)), len(first), round(base * len(second)), len(second))
+    (low1, high1), (low2, high2) = (_rate_interval(t, k, unit, draws, rng) for t in (taken, control))
     return Exchange(
         estimate=rate - base,
-        low=min(low, floor[0]),
-        high=max(high, floor[1]),
+        low=rate - base - float(np.hypot(rate - low1, high2 - base)),
+        high=rate - base + float(np.hypot(high1 - rate, base - low2)),
         p=two_sample_p(values, labels),
         rate=rate,
         base=base,
@@ -92,17 +92,18 @@ def _by(unit: str, trials: pd.DataFrame, k: str) -> Floats:
     return np.asarray(called.groupby(trials[unit], sort=True).mean(), np.float64)
 
 
-def _interval(
-    taken: pd.DataFrame, control: pd.DataFrame, k: str, draws: int, rng: np.random.Generator
+def _rate_interval(
+    trials: pd.DataFrame, k: str, unit: str, draws: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    recipients = pd.unique(pd.concat([taken["recipient"], control["recipient"]]))
-    drawn = rng.multinomial(len(recipients), np.full(len(recipients), 1 / len(recipients)), size=draws)
-    rates = []
-    for trials in (taken, control):
-        codes, donors = pd.factorize(trials["donor"])
-        often = rng.multinomial(len(donors), np.full(len(donors), 1 / len(donors)), size=draws)[:, codes]
-        weights = often * drawn[:, pd.Index(recipients).get_indexer(trials["recipient"])]
-        called = (trials["predicted"] == k).to_numpy(float)
-        total = weights.sum(axis=1)
-        rates.append(np.divide(weights @ called, total, out=np.full(draws, np.nan), where=total > 0))
-    return percentile_interval(rates[0] - rates[1])
+    """95 % interval of the share called k, donors and recipients drawn again; Wilson's where all trials ended alike."""
+    called = (trials["predicted"] == k).to_numpy(float)
+    if called.min() == called.max():
+        n = trials[unit].nunique()
+        interval = binomtest(round(called.mean() * n), n).proportion_ci(method="wilson")
+        return float(interval.low), float(interval.high)
+    weights = np.ones((draws, len(trials)))
+    for column in ("donor", "recipient"):
+        codes, values = pd.factorize(trials[column])
+        weights *= rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws)[:, codes]
+    total = weights.sum(axis=1)
+    return percentile_interval(np.divide(weights @ called, total, out=np.full(draws, np.nan), where=total > 0))

@@ -20,7 +20,7 @@ UNIT = "share of recipients"
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Every place that the search proposed on one half of the images, as it did on the other; and places that move.
+    """Every place that the search proposed on a half of the images, as it did on the other; and places that move.
 
     Effect: the share of other classes' images that turn into k with the place from a k image, less the share that do
     with the same place from an image of their own class. Two ways to choose the k images are tried, at random and those
@@ -31,7 +31,7 @@ class Places:
     draws: int  # bootstrap samples
     gate: float  # share of recipients that must turn
     floor: float  # that the interval's lower end must exceed
-    wide: float  # share of the frame; a place larger than this must turn proportionally more
+    per_area: float  # a place of the whole frame would have to turn so much, a smaller one its share of it
     alpha: float  # for the smallest detectable effect
     version: ClassVar[int] = 1
 
@@ -49,12 +49,8 @@ class Places:
 
     def _places(self, k: str, trials: pd.DataFrame, observed: Observed, rng: np.random.Generator) -> Iterator[Evidence]:
         fixed = False
-        numbered = trials.loc[trials["stage"] == CONFIRM, "spot"].drop_duplicates()
-        for number, spot in enumerate(numbered, 1):
-            own = trials[trials["spot"] == spot]
+        for number, (place, own) in enumerate(_sites(trials, observed.frame), 1):
             ways = {stage: self._exchange(k, own, stage, rng) for stage in (CONFIRM, TELLING)}
-            first = own[own["stage"] == CONFIRM].iloc[0]
-            place = Place(kind=str(first["arm"]).rpartition(":")[2], box=tuple(first["place"]))
             if chosen := best_of(ways):
                 yield self._evidence(k, f"place:{number}", place, chosen, ways[CONFIRM], observed)
                 fixed |= chosen[2] <= self.alpha and chosen[1].estimate >= self._gate(place, observed.frame)
@@ -114,7 +110,28 @@ class Places:
     def _gate(self, place: Place | None, frame: tuple[int, int]) -> float:
         """Natural surroundings carry by degrees, the more the larger the part of them that is moved."""
         area = 0.0 if place is None else place.area(frame)
-        return self.gate * max(1.0, area / self.wide)
+        return max(self.gate, self.per_area * area)
+
+
+def _sites(trials: pd.DataFrame, frame: tuple[int, int]) -> list[tuple[Place, pd.DataFrame]]:
+    """The confirmed places with their trials; places that one would call alike are one, those of most trials first.
+
+    Either half proposes places of its own, and a mark at the bottom edge may be a strip of another width on the other
+    half. The smaller one is told.
+    """
+    own = trials[trials["stage"].isin([CONFIRM, *_CONTROLS])]
+    kinds = own["arm"].str.rpartition(":")[2]
+    found = [Place(kind=str(kind), box=tuple(box)) for kind, box in zip(kinds, own["place"], strict=True)]
+    words = pd.Series([in_words(p, frame) for p in found], own.index, dtype=object)
+    sites = []
+    for word in words.value_counts(sort=True).index:
+        here = own[words == word]
+        smallest = min((p for p, w in zip(found, words, strict=True) if w == word), key=lambda p: p.area(frame))
+        sites.append((smallest, here))
+    return sites
+
+
+_CONTROLS = (CONTROL[CONFIRM], TELLING, CONTROL[TELLING])
 
 
 def _carrying(telling: Exchange, random: Exchange) -> float:

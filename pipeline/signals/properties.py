@@ -11,17 +11,20 @@ import pandas as pd
 
 from pipeline.core.stats import detectable_difference
 from pipeline.signals.donors import compare, evidence
-from pipeline.signals.exchanges import exchange
-from pipeline.types import Evidence, Observed, Role
+from pipeline.signals.exchanges import Exchange, best_of, exchange
+from pipeline.signals.groups import undefined
+from pipeline.types import Evidence, Observed
 
 NAMES = {
     "sharpness": "sharpness",
-    "ring": "the border",
+    "border": "a plain border",
+    "ring": "the pixels along the border",
     "residual": "fine structure",
     "compression": "compression",
     "colour": "colour and brightness",
     "spectrum": "the frequency spectrum",
 }
+UNIT = "share of recipients"
 LAYER = "property:layer"
 LAYER_WORDS = "something drawn over the whole picture"
 
@@ -40,72 +43,103 @@ class Properties:
     alone: Mapping[str, float]  # arm -> smallest effect that counts
     floor: float
     layer_gate: float
+    telling_share: float  # of each class's donors: those whose surroundings say the class most without the object
     version: ClassVar[int] = 1
 
     def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
         trials = observed.trials
         given = trials[trials["intervention"] == "low_level"]
-        found = [
-            self._property(k, str(arm), own, observed, rng)
-            for arm, own in given.groupby("arm", sort=False)
-            for k in observed.classes
-        ]
+        removed = trials[trials["intervention"] == "object_removed"]
         layers = trials[trials["intervention"] == "shared_layer"]
-        return found + [e for k in observed.classes for e in self._layer(k, layers, rng)]
+        found = []
+        for k in observed.classes:
+            said = _said(removed, k)
+            for arm, own in given.groupby("arm", sort=False):
+                if arm in self.alone:
+                    found.append(self._property(k, str(arm), own, said, rng))
+                else:
+                    found.append(self._lead(k, str(arm), own, observed, rng))
+            found.append(self._layer(k, layers, rng))
+        return found
 
-    def _property(
-        self, k: str, arm: str, trials: pd.DataFrame, observed: Observed, rng: np.random.Generator
-    ) -> Evidence:
-        role: Role = "property" if arm in self.alone else "lead"
+    def _lead(self, k: str, arm: str, trials: pd.DataFrame, observed: Observed, rng: np.random.Generator) -> Evidence:
+        """A property that moves honest classes too."""
         found = compare(trials, k, observed.classes, draws=self.draws, max_others=self.max_other_classes, rng=rng)
-        told = evidence(f"property:{arm}", k, found, alpha=self.alpha, version=self.version, role=role)
+        told = evidence(f"property:{arm}", k, found, alpha=self.alpha, version=self.version, role="lead")
+        return replace(told, carrier=NAMES.get(arm, arm))
+
+    def _property(self, k: str, arm: str, trials: pd.DataFrame, said: pd.Series, rng: np.random.Generator) -> Evidence:
+        """All of k's donors against all others', and the most telling ones of each class alone."""
+        foreign = trials[trials["recipient_class"] != k]
+        telling = foreign[foreign["donor"].isin(_most(said, foreign, self.telling_share))]
+        ways: dict[str, Exchange | None] = {}
+        for way, own in (("at random", foreign), ("most telling", telling)):
+            mine = own["donor_class"] == k
+            ways[way] = exchange(own[mine], own[~mine], k, self.draws, rng)
         words = NAMES.get(arm, arm)
-        return replace(
-            told,
-            gate=float(self.alone.get(arm, np.nan)),
+        return self._mark(
+            f"property:{arm}", k, ways, words, f"{words} of {k!r} images, given to others,", self.alone[arm]
+        )
+
+    def _layer(self, k: str, trials: pd.DataFrame, rng: np.random.Generator) -> Evidence:
+        """Each group's layer against the recipients' own class's; recipients are permuted: a group is one layer."""
+        own = trials[trials["tested"] == k] if len(trials) else trials
+        ways: dict[str, Exchange | None] = {}
+        if len(own):
+            over, control = own[own["arm"] == "over"], own[own["arm"] == "over_own"]
+            for n, (_, group) in enumerate(over.groupby("donor", sort=False), 1):
+                same = control[control["recipient"].isin(group["recipient"])]
+                ways[f"group {n}"] = exchange(group, same, k, self.draws, rng, unit="recipient")
+        what = f"what {k!r} images have in common at the same pixels, laid over others,"
+        return self._mark(LAYER, k, ways, LAYER_WORDS, what, self.layer_gate)
+
+    def _mark(
+        self, signal: str, k: str, ways: Mapping[str, Exchange | None], words: str, what: str, gate: float
+    ) -> Evidence:
+        chosen = best_of(ways)
+        if chosen is None:
+            return undefined(signal, k, "not run", unit=UNIT, version=self.version, role="property")
+        way, e, p = chosen
+        return Evidence(
+            signal=signal,
+            class_name=k,
+            estimate=e.estimate,
+            low=e.low,
+            high=e.high,
+            unit=UNIT,
+            p_value=p,
+            n=e.n,
+            n_others=e.n_control,
+            detectable=detectable_difference(e.base, e.n, e.n_control, self.alpha),
+            role="property",
+            version=self.version,
+            gate=gate,
             floor=self.floor,
             carrier=words,
             sentence=(
-                f"{words} of {k!r} images, given to others, turns {100 * found.rate:.0f} % of them into {k!r} "
-                f"({100 * found.base:.0f} % with that of other classes)"
+                f"{what} turns {100 * e.rate:.0f} % of them into {k!r} [{100 * e.low:.0f}, {100 * e.high:.0f}]; that "
+                f"of other images turns {100 * e.base:.0f} %"
             ),
             step=_step(k, words),
+            details={"flipped": e.rate, "flipped_control": e.base, "donors": way, "carrying": e.carrying},
         )
 
-    def _layer(self, k: str, trials: pd.DataFrame, rng: np.random.Generator) -> list[Evidence]:
-        own = trials[trials["tested"] == k] if len(trials) else trials
-        if own.empty:
-            return []
-        over, over_own = own[own["arm"] == "over"], own[own["arm"] == "over_own"]
-        e = exchange(over, over_own, k, self.draws, rng, unit="recipient")
-        if e is None:
-            return []
-        return [
-            Evidence(
-                signal=LAYER,
-                class_name=k,
-                estimate=e.estimate,
-                low=e.low,
-                high=e.high,
-                unit="share of recipients",
-                p_value=e.p,
-                n=len(over),
-                n_others=len(over_own),
-                detectable=detectable_difference(e.base, e.n, e.n_control, self.alpha),
-                role="property",
-                version=self.version,
-                gate=self.layer_gate,
-                floor=self.floor,
-                carrier=LAYER_WORDS,
-                sentence=(
-                    f"what {k!r} images have in common at the same pixels, laid over others, turns {100 * e.rate:.0f} "
-                    f"% of them into {k!r} [{100 * e.low:.0f}, {100 * e.high:.0f}]; what their own class has in common "
-                    f"turns {100 * e.base:.0f} %"
-                ),
-                step=_step(k, LAYER_WORDS),
-                details={"flipped": e.rate, "flipped_control": e.base},
-            )
-        ]
+
+def _said(removed: pd.DataFrame, k: str) -> pd.Series:
+    """Image -> k's log-odds without its object, ranked and averaged over the fills; empty where that was not tried."""
+    if removed.empty:
+        return pd.Series(dtype=float)
+    ranks = removed.groupby("arm")[f"log_odds:{k}"].rank(pct=True)
+    return ranks.groupby(removed["recipient"]).mean()
+
+
+def _most(said: pd.Series, trials: pd.DataFrame, share: float) -> list[str]:
+    """Of each class's donors the share (at least four) whose surroundings say k most."""
+    donors = trials[["donor", "donor_class"]].drop_duplicates()
+    donors = donors.assign(said=donors["donor"].map(said)).sort_values("said", ascending=False, kind="stable")
+    rank = donors.groupby("donor_class").cumcount()
+    size = donors.groupby("donor_class")["donor"].transform("size")
+    return donors.loc[rank < np.maximum(4, (share * size).round()), "donor"].tolist()
 
 
 def _step(k: str, words: str) -> str:

@@ -33,10 +33,6 @@ def test_enlarge_takes_the_larger_margin_per_axis() -> None:
     assert boxes.enlarge(one((10, 20, 50, 30)), 0.1, 3).tolist() == [[6, 17, 54, 33]]
 
 
-def test_square_keeps_the_centre() -> None:
-    assert boxes.square(one((10, 20, 50, 30))).tolist() == [[10, 5, 50, 45]]
-
-
 @given(anything)
 def test_clip_stays_in_the_frame_and_is_idempotent(box: tuple[float, ...]) -> None:
     clipped = boxes.clip(one(box), FRAME)
@@ -47,10 +43,10 @@ def test_clip_stays_in_the_frame_and_is_idempotent(box: tuple[float, ...]) -> No
 
 
 @given(ordered, st.floats(0, 1), st.floats(0, 9))
-def test_enlarged_and_squared_boxes_contain_the_box(box: tuple[float, ...], fraction: float, pixels: float) -> None:
-    for grown in (boxes.enlarge(one(box), fraction, pixels), boxes.square(one(box))):
-        assert (grown[0, :2] <= one(box)[0, :2] + 1e-9).all()
-        assert (grown[0, 2:] >= one(box)[0, 2:] - 1e-9).all()
+def test_enlarged_boxes_contain_the_box(box: tuple[float, ...], fraction: float, pixels: float) -> None:
+    grown = boxes.enlarge(one(box), fraction, pixels)
+    assert (grown[0, :2] <= one(box)[0, :2] + 1e-9).all()
+    assert (grown[0, 2:] >= one(box)[0, 2:] - 1e-9).all()
 
 
 @given(ordered)
@@ -99,4 +95,4 @@ def test_no_boxes_are_fine() -> None:
     none = torch.zeros(0, 4)
     assert boxes.rasterise(none, FRAME).shape == (0, 7, 11)
     assert boxes.area(none).shape == (0,)
-    assert boxes.square(none).shape == boxes.clip(none, FRAME).shape == boxes.enlarge(none, 0.1, 3).shape == (0, 4)
+    assert boxes.clip(none, FRAME).shape == boxes.enlarge(none, 0.1, 3).shape == (0, 4)

@@ -66,6 +66,7 @@ def test_colour_is_measured_around_the_objects() -> None:
 def test_the_donors_object_gives_nothing(arm: str) -> None:
     rng = torch.Generator().manual_seed(0)
     recipients, donors = torch.rand(2, 3, 24, 24, generator=rng), torch.rand(2, 3, 24, 24, generator=rng)
+    donors[:, :, :2] = 0.1  # a border of one colour
     other_object = donors.clone()
     other_object[:, :, 8:16, 8:16] = torch.rand(2, 3, 8, 8, generator=rng)
     edit = LowLevelTransplant(**SETTINGS).edit

@@ -42,10 +42,27 @@ def test_recipients_are_those_that_the_model_names_right_if_there_are_any() -> N
 
 def test_of_as_many_as_are_drawn_the_closest_in_size_receives() -> None:
     images = table("ab", per_class=CANDIDATES)
-    sides = [*[20.0] * CANDIDATES, 4.0, 5.0, 18.0, 60.0, 90.0]
+    sides = [*[20.0] * CANDIDATES, 4.0, 5.0, 18.0, *(60.0 + i for i in range(CANDIDATES - 3))]
     images["boxes"] = [[(0.0, 0.0, 1.0, 1.0), (2.0, 2.0, 2 + s / 2, 2 + s)] for s in sides]
     found = paired(images)
     assert set(found.loc[(found["given"] == "a") & ~found["same"], "recipient"]) == {CANDIDATES + 2}
+
+
+def test_of_boxes_of_one_area_the_one_of_the_same_shape_receives() -> None:
+    images = table("ab", per_class=CANDIDATES)
+    shapes = [(10.0, 40.0)] * CANDIDATES + [(20.0, 20.0), (40.0, 10.0), (11.0, 36.0)] + [(80.0, 5.0)] * (CANDIDATES - 3)
+    images["boxes"] = [[(0.0, 0.0, w, h)] for w, h in shapes]
+    found = paired(images)
+    assert set(found.loc[(found["given"] == "a") & ~found["same"], "recipient"]) == {CANDIDATES + 2}
+
+
+def test_only_those_that_may_give_are_donors() -> None:
+    giving = np.arange(24) % 2 == 0
+    found = pd.DataFrame(
+        pairs(table(), 3, 99, np.random.default_rng(0), giving=giving), columns=["recipient", "donor", "same"]
+    )
+    assert set(found["donor"]) == set(np.flatnonzero(giving))
+    assert set(found["recipient"]) - set(found["donor"])
 
 
 def test_a_class_alone_gives_to_itself_and_a_single_image_to_nobody() -> None:

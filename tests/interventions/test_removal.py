@@ -1,12 +1,12 @@
-"""Object removed and object only, on pictures whose pixels are known."""
+"""Object removed, object only and the holes' control, on pictures whose pixels are known."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from pipeline.interventions.regions import holes, largest, squares
-from pipeline.interventions.removal import ObjectOnly, ObjectRemoved
+from pipeline.interventions.regions import holes
+from pipeline.interventions.removal import HoleControl, ObjectOnly, ObjectRemoved
 from pipeline.types import Batch
 
 SETTINGS = {"margin_fraction": 0.1, "margin_px": 3, "fills": ["smooth", "blur"]}
@@ -24,23 +24,6 @@ def batch_of(*boxes: list[list[float]], height: int = 40, width: int = 60) -> Ba
         others=empty,
         boxes=tuple(torch.tensor(b, dtype=torch.float32) for b in boxes),
     )
-
-
-def test_the_hole_is_the_box_with_its_margin_made_square() -> None:
-    batch = batch_of([[10, 10, 20, 14]])  # 10 x 4: margins of 3 px make 16 x 10, squared 16 x 16 about (15, 12)
-    assert squares(batch, 0.1, 3)[0].tolist() == [[7, 4, 23, 20]]
-    expected = torch.zeros(40, 60, dtype=torch.bool)
-    expected[4:20, 7:23] = True
-    assert torch.equal(holes(batch, 0.1, 3)[0], expected)
-
-
-def test_the_margin_grows_with_large_boxes() -> None:
-    assert squares(batch_of([[0, 0, 50, 50]]), 0.1, 3)[0].tolist() == [[-5, -5, 55, 55]]
-
-
-def test_the_largest_region_is_taken_per_image() -> None:
-    batch = batch_of([[0, 0, 4, 4], [10, 10, 30, 20]], [[5, 5, 9, 9]])
-    assert largest(batch.boxes).tolist() == [[10, 10, 30, 20], [5, 5, 9, 9]]
 
 
 @pytest.mark.parametrize("arm", SETTINGS["fills"])
@@ -76,3 +59,32 @@ def test_every_image_is_tried_with_every_fill() -> None:
 def test_wrong_settings_are_named(key: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ObjectRemoved(**(SETTINGS | {key: value}))
+
+
+CONTROL = HoleControl(margin_fraction=0.1, margin_px=3, fill="mean", max_donors=9)
+
+
+def test_every_image_gives_its_hole_once_and_to_another_class() -> None:
+    boxes = [[(10.0, 10.0, 20.0, 14.0)]] * 12
+    images = pd.DataFrame({"class": np.repeat(list("abc"), 4), "correct": True, "boxes": boxes})
+    plan = CONTROL.plan(images, np.random.default_rng(0))
+    labels = images["class"].to_numpy()
+    assert sorted(plan["donor"]) == list(range(12))
+    assert (labels[plan["recipient"]] != labels[plan["donor"]]).all()
+    assert set(plan["arm"]) == {"mean"}
+
+
+def test_the_control_fills_both_holes_and_takes_no_pixel_of_the_donor() -> None:
+    batch, donors = batch_of([[10, 10, 20, 14]]), batch_of([[30, 5, 50, 30]])
+    both = holes(batch, 0.1, 3) | holes(donors, 0.1, 3)
+    found = CONTROL.edit(batch, donors, "mean")
+    known = batch.images[0][:, ~both[0]]
+    assert torch.equal(found[0][:, ~both[0]], known)
+    assert torch.allclose(found[0][:, both[0]], known.mean(dim=1, keepdim=True), atol=1e-6)
+    with pytest.raises(ValueError, match="`donors` are needed"):
+        CONTROL.edit(batch, None, "mean")
+
+
+def test_a_fill_that_there_is_not_is_named() -> None:
+    with pytest.raises(ValueError, match="`fills` must name"):
+        HoleControl(margin_fraction=0.1, margin_px=3, fill="lava", max_donors=9)

@@ -16,6 +16,7 @@ SETTINGS = {
     "max_donors": 50,
     "matched": False,
     "moved": False,
+    "least_outside": 0.0,
 }
 
 
@@ -27,6 +28,7 @@ def _table(per_class: int, classes: int, wrong: tuple[int, ...] = ()) -> pd.Data
             "class": np.repeat([f"class{c}" for c in range(classes)], per_class),
             "correct": [i not in wrong for i in range(n)],
             "boxes": [[(5.0, 5.0, 15.0 + i % 7, 20.0)] for i in range(n)],
+            "frame": [(40, 60)] * n,
         }
     )
 
@@ -67,11 +69,22 @@ def test_donors_are_capped_per_class() -> None:
     assert plan["donor"].nunique() == 6
 
 
-def _batch(image: torch.Tensor, box: list[float]) -> Batch:
+def test_images_with_little_around_their_object_give_nothing() -> None:
+    """The box 25 of 40 pixels high and 36 wide, with its margin, leaves 30 % of the frame."""
+    images = _table(6, 3)
+    for i in (1, 8):
+        images.at[i, "boxes"] = [(2.0, 2.0, 52.0, 37.0)]
+    wide = OutsideTransplant(**SETTINGS).plan(images, np.random.default_rng(0))
+    plan = OutsideTransplant(**(SETTINGS | {"least_outside": 0.3})).plan(images, np.random.default_rng(0))
+    assert {1, 8} <= set(wide["donor"])
+    assert set(plan["donor"]) == set(range(18)) - {1, 8}
+
+
+def _batch(image: torch.Tensor, box: list[float], inside: torch.Tensor | None = None) -> Batch:
     empty = torch.zeros(1, *image.shape[-2:], dtype=torch.bool)
     return Batch(
-        ids=("a",), images=image, labels=torch.zeros(1, dtype=torch.int64), inside=empty, others=empty,
-        boxes=(torch.tensor([box]),),
+        ids=("a",), images=image, labels=torch.zeros(1, dtype=torch.int64), others=empty,
+        inside=empty if inside is None else inside, boxes=(torch.tensor([box]),), outlined=(inside is not None,),
     )  # fmt: skip
 
 
@@ -88,6 +101,23 @@ def test_the_recipients_object_lands_in_the_donors_box_and_the_rest_is_the_donor
     place[17:33, 37:53] = True
     assert torch.equal(changed[:, :, ~place], donor_image[:, :, ~place])
     assert torch.allclose(changed[0, :, 20:30, 40:50], own_image[0, :, 5:15, 5:15], atol=1e-5)
+
+
+def test_an_object_with_an_outline_is_put_there_without_what_surrounds_it() -> None:
+    """A disc: the corners of its box stay the donor's; what is around the donor's own object is the donor's too."""
+    frame = (60, 60)
+    rows, columns = torch.meshgrid(torch.arange(60), torch.arange(60), indexing="ij")
+    disc = ((rows - 20) ** 2 + (columns - 20) ** 2 < 14**2)[None]
+    own_image = torch.where(disc[:, None], torch.tensor(1.0), torch.tensor(0.5)).expand(1, 3, *frame).clone()
+    donor_image = torch.full((1, 3, *frame), 0.2)
+    own = _batch(own_image, [6.0, 6, 35, 35], disc)
+    donor = _batch(donor_image, [16.0, 16, 45, 45])
+    changed = OutsideTransplant(**SETTINGS).edit(own, donor, "other")
+    assert torch.allclose(changed[0, :, 30, 30], torch.tensor(1.0), atol=1e-4)  # its middle, ten pixels on
+    for y, x in ((17, 17), (17, 43), (43, 17), (43, 43)):  # corners of the box
+        assert torch.allclose(changed[0, :, y, x], torch.tensor(0.2), atol=1e-4)
+    whole = OutsideTransplant(**SETTINGS).edit(_batch(own_image, [6.0, 6, 35, 35]), donor, "other")
+    assert torch.allclose(whole[0, :, 17, 17], torch.tensor(0.5), atol=1e-4)  # a box comes with them
 
 
 def test_donors_are_needed() -> None:

@@ -43,7 +43,7 @@ INTERVENTIONS = {
     "object_removed": ObjectRemoved(**MARGINS, fills=["smooth", "blur"]),
     "object_only": ObjectOnly(**MARGINS, fills=["mean"]),
     "outside_transplant": OutsideTransplant(
-        **MARGINS, feather=0.0, recipients_per_donor=2, max_donors=50, matched=False, moved=False
+        **MARGINS, feather=0.0, recipients_per_donor=2, max_donors=50, matched=False, moved=False, least_outside=0.0
     ),
 }
 PER_CLASS = 5

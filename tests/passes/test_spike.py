@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.interventions.place_search import PlaceSearch
 from pipeline.interventions.removal import ObjectRemoved
-from pipeline.interventions.targeted import TargetedExchange
 from pipeline.interventions.transplant import OutsideTransplant
 from pipeline.methods.gradients import InputXGradient
 from pipeline.passes.decode import Stock
@@ -17,8 +17,8 @@ from pipeline.passes.eye import Eye
 from pipeline.passes.spike import COLUMNS, SpikeIn, cheapest
 from pipeline.passes.study import Study, study
 from pipeline.signals.outside_transplant import OutsideTransplant as TransplantSignal
+from pipeline.signals.places import Places
 from pipeline.signals.removed_excess import RemovedExcess
-from pipeline.signals.targeted import Targeted
 from pipeline.types import AuditError
 from tests.studies import stocked
 from tests.test_judge import judge
@@ -30,14 +30,18 @@ PARTS = {
     "interventions": {
         "object_removed": ObjectRemoved(**MARGINS, fills=["smooth", "blur"]),
         "outside_transplant": OutsideTransplant(
-            **MARGINS, feather=0.0, recipients_per_donor=2, max_donors=50, matched=False, moved=False
+            **MARGINS, feather=0.0, recipients_per_donor=2, max_donors=50, matched=False, moved=False, least_outside=0.0
         ),
-        "targeted": TargetedExchange(**MARGINS, max_trials=20, max_hotspots=1, peaks=True, feather=0.0),
+        "places": PlaceSearch(
+            **MARGINS, first=4, kept=4, second=8, confirmed=1, trials=24, telling=12, telling_share=0.25
+        ),
     },
     "signals": {
-        "removed_excess": RemovedExcess(draws=499, max_images=100, max_other_classes=5, alpha=0.01),
-        "outside_transplant": TransplantSignal(draws=499, max_other_classes=5, alpha=0.005),
-        "targeted": Targeted(draws=499, alpha=0.005),
+        "removed_excess": RemovedExcess(
+            draws=499, max_images=100, max_other_classes=5, alpha=0.01, gates={10: 0.2, 100: 0.05}, floor=0.02
+        ),
+        "outside_transplant": TransplantSignal(draws=499, max_other_classes=5, alpha=0.005, gate=0.1, floor=0.02),
+        "places": Places(draws=499, gate=0.15, floor=0.02, per_area=3.0, most=0.65, alpha=0.005),
     },
     "judge": judge(),
     "seed": 0,

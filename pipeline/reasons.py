@@ -102,11 +102,11 @@ def _inconclusive(c: str, own: Sequence[Evidence], guards: Sequence[str], observ
         if guard in guards:
             return f"No verdict on {c!r}: {text.format(n=n, s='' if n == 1 else 's')}."
     known = [e for e in own if e.decides and np.isfinite(e.estimate)]
-    widest = max(known, key=lambda e: e.high)
-    shown = max(e.detectable for e in known if e.role == widest.role)
+    around = [e for e in known if e.role in ("removal", "surroundings")] or known
+    widest = max(around, key=lambda e: e.high)
     return (
         f"The data leave {c!r} open: {_what(widest)} may carry it by {_points(widest)}; {n} images can show "
-        f"{100 * shown:.0f} points or more."
+        f"{100 * widest.detectable:.0f} points or more."
     )
 
 

@@ -31,7 +31,8 @@ class Places:
     draws: int  # bootstrap samples
     gate: float  # share of recipients that must turn
     floor: float  # that the interval's lower end must exceed
-    per_area: float  # a place of the whole frame would have to turn so much, a smaller one its share of it
+    per_area: float  # and this times its share of the frame, where that is more
+    most: float  # but never more than this
     alpha: float  # for the smallest detectable effect
     version: ClassVar[int] = 1
 
@@ -110,7 +111,7 @@ class Places:
     def _gate(self, place: Place | None, frame: tuple[int, int]) -> float:
         """Natural surroundings carry by degrees, the more the larger the part of them that is moved."""
         area = 0.0 if place is None else place.area(frame)
-        return max(self.gate, self.per_area * area)
+        return max(self.gate, min(self.per_area * area, self.most))
 
 
 def _sites(trials: pd.DataFrame, frame: tuple[int, int]) -> list[tuple[Place, pd.DataFrame]]:

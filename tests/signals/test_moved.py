@@ -13,8 +13,8 @@ from pipeline.signals.outside_transplant import OutsideTransplant
 from pipeline.types import Evidence, Observed
 from tests.signals.test_outside_keenest import CLASSES, of, world
 
-S1 = OutsideTransplant(draws=199, max_other_classes=5, alpha=0.01)
-KEENEST = OutsideKeenest(share=1 / 3, draws=199, max_other_classes=5, alpha=0.01)
+S1 = OutsideTransplant(draws=199, max_other_classes=5, alpha=0.01, gate=0.1, floor=0.02)
+KEENEST = OutsideKeenest(share=1 / 3, draws=199, max_other_classes=5, alpha=0.01, gate=0.1, floor=0.02)
 GAP = BackgroundGap(draws=199, max_other_classes=5, alpha=0.01)
 
 

@@ -13,8 +13,8 @@ from pipeline.signals.outside_transplant import OutsideTransplant
 from pipeline.types import Evidence, Observed
 
 CLASSES = ("a", "b", "c", "d")
-KEENEST = OutsideKeenest(share=1 / 3, draws=199, max_other_classes=5, alpha=0.01)
-MEAN = OutsideTransplant(draws=199, max_other_classes=5, alpha=0.01)
+KEENEST = OutsideKeenest(share=1 / 3, draws=199, max_other_classes=5, alpha=0.01, gate=0.1, floor=0.02)
+MEAN = OutsideTransplant(draws=199, max_other_classes=5, alpha=0.01, gate=0.1, floor=0.02)
 
 
 def world(

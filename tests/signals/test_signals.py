@@ -10,8 +10,9 @@ from pipeline.signals.outside_transplant import OutsideTransplant
 from pipeline.signals.removed_excess import RemovedExcess
 from tests.signals.tables import FOUR, images_of, observed, removal_world, transplant_world
 
-S2 = RemovedExcess(draws=199, max_images=200, max_other_classes=12, alpha=0.01)
-S1 = OutsideTransplant(draws=199, max_other_classes=12, alpha=0.005)
+GATES = {"gates": {10: 0.2, 100: 0.05}, "floor": 0.02}
+S2 = RemovedExcess(draws=199, max_images=200, max_other_classes=12, alpha=0.01, **GATES)
+S1 = OutsideTransplant(draws=199, max_other_classes=12, alpha=0.005, gate=0.1, floor=0.02)
 
 
 @pytest.mark.parametrize(("world", "signal"), [(removal_world, S2), (transplant_world, S1)], ids=["S2", "S1"])
@@ -81,7 +82,7 @@ def test_a_few_scores_that_are_nan_are_left_out_and_counted(world: object, signa
 def test_intervals_cover_the_truth() -> None:
     """The excess of the guilty class, estimated once from very many images, then in small tables."""
     rng = np.random.default_rng(0)
-    truth = {e.class_name: e.estimate for e in RemovedExcess(draws=9, max_images=5000, max_other_classes=3, alpha=0.01)(
+    truth = {e.class_name: e.estimate for e in RemovedExcess(draws=9, max_images=5000, max_other_classes=3, alpha=0.01, **GATES)(
         removal_world(rng, 500, FOUR, {"b": 0.4}, ("smooth",)), rng
     )}["b"]  # fmt: skip
     covered = []
@@ -141,7 +142,7 @@ def test_the_generator_decides_everything(world: object, signal: object) -> None
 def test_more_images_and_classes_than_wanted_are_sampled() -> None:
     rng = np.random.default_rng(0)
     seen = removal_world(rng, 20, ("a", "b", "c", "d", "e"), {})
-    few = RemovedExcess(draws=49, max_images=8, max_other_classes=2, alpha=0.01)(seen, rng)
+    few = RemovedExcess(draws=49, max_images=8, max_other_classes=2, alpha=0.01, **GATES)(seen, rng)
     assert [(e.n, e.n_others) for e in few] == [(8, 16)] * 5
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipeline.types import Evidence, Findings
+from pipeline.types import Evidence, Findings, Verdict
 
 REFERENCES = ("shuffled_boxes", "random_weights", "bank_middle")
 
@@ -18,6 +18,7 @@ def class_rows(findings: Findings) -> pd.DataFrame:
             "model": findings.observed.model,
             "class": verdict.scope,
             "verdict": verdict.state,
+            **_carried(verdict),
             "n": len(own),
             "accuracy": own["correct"].mean(),
             "area_fraction": own["area_fraction"].mean(),
@@ -26,6 +27,18 @@ def class_rows(findings: Findings) -> pd.DataFrame:
             row |= _deciding(evidence) if evidence.decides else _lead(evidence)
         rows.append(row | {"guards": " ".join(verdict.guards), "reason": verdict.reason})
     return pd.DataFrame(rows)
+
+
+def _carried(verdict: Verdict) -> dict[str, object]:
+    """What carries the class, the strongest first, and how strongly; missing where nothing does."""
+    first = verdict.carried_by[0] if verdict.carried_by else None
+    return {
+        "carried_by": "; ".join(dict.fromkeys(e.carrier for e in verdict.carried_by)),
+        "carrier_role": first.role if first else "",
+        "strength": first.estimate if first else None,
+        "strength_low": first.low if first else None,
+        "strength_high": first.high if first else None,
+    }
 
 
 def _deciding(e: Evidence) -> dict[str, object]:

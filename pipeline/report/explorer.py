@@ -136,7 +136,12 @@ def _model(found: Findings, results: Results, row: Mapping[str, int], names: _Na
         "changed": {name: _said(seen.trials, name, row, names) for name in ("object_removed", "object_only")},
         "pictures": _pictures(results, seen.model, row),
         "edits": _edits(results, seen.model, row),
-        "hotspots": {e.class_name: _place(e) for e in found.evidence if e.signal == "targeted" and "x0" in e.details},
+        "hotspots": {
+            v.scope: _place(e)
+            for v in found.verdicts[1:]
+            for e in reversed(v.carried_by)  # the strongest last, so that it stays
+            if e.role == "place" and "x0" in e.details
+        },
     }
 
 

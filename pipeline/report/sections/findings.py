@@ -54,17 +54,17 @@ class FindingsSection:
         evidence = [e for e in all_evidence(findings) if e.class_name == c]
         leads = [lead(e) for e in evidence if e.signal.startswith("attribution_lead")]
         best = max(leads, key=lambda x: _none_first(x["ahead"]), default=None)
-        targeted = next((e for e in evidence if e.signal == "targeted" and e.estimate >= reasons.NOTABLE), None)
+        place = next((e for e in verdict.carried_by if e.role == "place" and "x0" in e.details), None)
         mark = fingerprint(model, c, verdict.state)
-        shown, counter = self._images(results, findings, c, targeted)
+        shown, counter = self._images(results, findings, c, place)
         return {
             "verdict": verdict,
             "next_step": reasons.next_step(verdict),
             "tests": _tests([e for e in evidence if e.decides and not math.isnan(e.estimate)]),
             "leads": leads,
             "agree": _agree(leads),
-            "map": _mean_map(findings, c, best, targeted),
-            "confirmation": _sentence(reasons.confirmation(c, targeted)) if targeted else "",
+            "map": _mean_map(findings, c, best, place),
+            "confirmation": _sentence(place.sentence) if place else "",
             "pairs": _pairs(results, findings, c),
             "shown": shown,
             "counter": counter,

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.signals.outside_transplant import OutsideTransplant
-from pipeline.signals.removed_excess import RemovedExcess
+from pipeline.signals.removed_excess import RemovedExcess, hole_effect
+from pipeline.types import Observed
 from tests.signals.tables import FOUR, images_of, observed, removal_world, transplant_world
 
 GATES = {"gates": {10: 0.2, 100: 0.05}, "floor": 0.02}
@@ -82,9 +83,9 @@ def test_a_few_scores_that_are_nan_are_left_out_and_counted(world: object, signa
 def test_intervals_cover_the_truth() -> None:
     """The excess of the guilty class, estimated once from very many images, then in small tables."""
     rng = np.random.default_rng(0)
-    truth = {e.class_name: e.estimate for e in RemovedExcess(draws=9, max_images=5000, max_other_classes=3, alpha=0.01, **GATES)(
-        removal_world(rng, 500, FOUR, {"b": 0.4}, ("smooth",)), rng
-    )}["b"]  # fmt: skip
+    large = RemovedExcess(draws=9, max_images=5000, max_other_classes=3, alpha=0.01, **GATES)
+    seen = removal_world(rng, 500, FOUR, {"b": 0.4}, ("smooth",))
+    truth = {e.class_name: e.estimate for e in large(seen, rng)}["b"]
     covered = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -213,3 +214,81 @@ def test_rates_of_nought_are_not_known_exactly(world: object, signal: object) ->
         assert e.estimate == 0
         assert e.low < -0.1
         assert e.high > 0.1
+
+
+def with_holes(seen: Observed, k: str, added: float, fill: str = "smooth") -> Observed:
+    """Every other class's image is given the hole of a k image too, which turns the share `added` of them into k."""
+    removed = seen.trials[(seen.trials["arm"] == fill) & (seen.trials["recipient_class"] != k)]
+    holes = removed.assign(intervention="hole_control", donor=f"{k}0", donor_class=k)
+    turned = np.arange(len(holes)) % 10 < 10 * added
+    calm = (removed["predicted"] != k).to_numpy()
+    holes["predicted"] = np.where(turned & calm, k, holes["predicted"])
+    return observed(seen.images, pd.concat([seen.trials, holes], ignore_index=True), seen.classes)
+
+
+def test_what_the_hole_alone_does_is_taken_off() -> None:
+    plain = removal_world(np.random.default_rng(0), 60, FOUR, {"b": 0.7})
+    seen = with_holes(plain, "b", 0.2)
+    before, after = ({e.class_name: e for e in S2(w, np.random.default_rng(1))} for w in (plain, seen))
+    removed = plain.trials[(plain.trials["arm"] == "smooth") & (plain.trials["recipient_class"] != "b")]
+    effect = hole_effect(seen.trials, "b")
+    assert effect == pytest.approx(0.2 * (removed["predicted"] != "b").mean(), abs=0.02)
+    for end in ("estimate", "low", "high"):
+        assert getattr(after["b"], end) == pytest.approx(getattr(before["b"], end) - effect)
+    assert after["b"].details["called_by_hole"] == effect
+    for c in "acd":
+        assert after[c].estimate == before[c].estimate
+
+
+def test_a_hole_that_does_nothing_or_turns_images_away_takes_nothing_off() -> None:
+    seen = removal_world(np.random.default_rng(0), 60, FOUR, {"b": 0.7})
+    assert hole_effect(seen.trials, "b") == 0  # not tried
+    tried = with_holes(seen, "b", 0.0)
+    assert hole_effect(tried.trials, "b") == 0
+    calm = tried.trials.assign(
+        predicted=tried.trials["predicted"].where(tried.trials["intervention"] != "hole_control", "none")
+    )
+    assert hole_effect(calm, "b") == 0
+
+
+def test_the_hole_is_compared_with_the_same_images_and_the_same_fill() -> None:
+    """Another fill calls every image b: that says nothing of the hole."""
+    seen = with_holes(removal_world(np.random.default_rng(0), 40, FOUR, {}), "b", 0.3)
+    other = (seen.trials["intervention"] == "object_removed") & (seen.trials["arm"] == "blur")
+    assert hole_effect(seen.trials.assign(predicted=seen.trials["predicted"].mask(other, "b")), "b") == hole_effect(
+        seen.trials, "b"
+    )
+    assert hole_effect(seen.trials, "b") > 0.15
+
+
+@pytest.mark.parametrize(
+    ("left", "share"), [(-3.0, 0.0), (5.0, 1.0), (1.0, 0.5)], ids=["nothing is left", "all is left", "half is left"]
+)
+def test_the_share_of_evidence_that_is_left_without_the_object(left: float, share: float) -> None:
+    """Whole, a b image says b with log-odds about 5; other images without their object with about -3."""
+    rng = np.random.default_rng(0)
+    seen = removal_world(rng, 40, FOUR, {})
+    mine = seen.trials["recipient_class"] == "b"
+    odds = np.where(mine, left, -3.0) + 0.3 * rng.normal(size=len(seen.trials))
+    images = seen.images.assign(log_odds=5.0 + 0.3 * rng.normal(size=len(seen.images)))
+    trials = seen.trials.assign(**{"log_odds:b": odds})
+    found = {e.class_name: e.details for e in S2(observed(images, trials, FOUR), np.random.default_rng(1))}["b"]
+    assert found["evidence_share"] == pytest.approx(share, abs=0.03)
+    assert found["evidence_share_low"] <= found["evidence_share"] <= found["evidence_share_high"]  # type: ignore[operator]
+    assert 0.005 < found["evidence_share_high"] - found["evidence_share_low"] < 0.1  # type: ignore[operator]
+
+
+def test_no_share_of_evidence_is_told_where_there_is_none_to_share() -> None:
+    """Whole images of b say b no more than others without their object do; or their log-odds are not known."""
+    seen = removal_world(np.random.default_rng(0), 40, FOUR, {})
+    assert "evidence_share" not in S2(seen, np.random.default_rng(0))[1].details
+    low = observed(seen.images.assign(log_odds=-9.0), seen.trials, FOUR)
+    assert "evidence_share" not in S2(low, np.random.default_rng(0))[1].details
+
+
+@pytest.mark.parametrize(("n", "gate"), [(5, 0.2), (10, 0.2), (32, 0.1243), (100, 0.05), (300, 0.05)])
+def test_fewer_images_need_a_larger_excess(n: int, gate: float) -> None:
+    """Between 10 and 100 images linear in their logarithm."""
+    signal = RemovedExcess(draws=19, max_images=9999, max_other_classes=1, alpha=0.01, **GATES)
+    seen = removal_world(np.random.default_rng(0), n, ("a", "b"), {}, ("smooth",))
+    assert signal(seen, np.random.default_rng(0))[0].gate == pytest.approx(gate, abs=1e-4)

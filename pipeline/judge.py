@@ -157,7 +157,7 @@ class Judge:
         """As bad as the worst class that could be tested; CLEAR too where all classes together show it."""
         judged = [v for v in classes if "not_tested" not in v.guards] or list(classes)
         state = min((v.state for v in judged), key=ORDER.index)
-        worst = sorted((v for v in judged if v.state == state), key=_strength, reverse=True)
+        worst = sorted((v for v in judged if v.state == state), key=strength, reverse=True)
         guards = tuple(dict.fromkeys(g for v in worst for g in v.guards))
         if state == "INCONCLUSIVE" and (pooled := self._pooled_clear(classes)):
             return Verdict(scope="model", state="CLEAR", reason=pooled, guards=guards)
@@ -204,7 +204,7 @@ def _ranked(evidence: Sequence[Evidence]) -> list[Evidence]:
     return sorted(evidence, key=lambda e: (e.role == "place", e.role != "removal", e.estimate), reverse=True)
 
 
-def _strength(verdict: Verdict) -> tuple[bool, float]:
+def strength(verdict: Verdict) -> tuple[bool, float]:
     """Marks before surroundings, and the stronger first."""
     if not verdict.carried_by:
         return False, 0.0

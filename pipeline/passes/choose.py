@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.core.places import CONTROL, PROBE, SEARCH, SEARCH_OWN
-from pipeline.types import Observed, Verdict
+from pipeline.core.places import CONFIRM, CONTROL, MOVING, PROBE, SEARCH, SEARCH_OWN, TELLING, Place, in_words
+from pipeline.types import Evidence, Observed, Verdict
 
 FLAGGED = ("SHORTCUT", "CONTEXT")
 TELLING_PER_CLASS = 6
@@ -17,6 +17,7 @@ EDITS_PER_CLASS = 3  # of every intervention
 CONTROLS = ("own", "own_matched", "moved", "own_moved", "over_own")  # arms that only others are compared with
 UNSEEN = ("hole_control", "shared_layer")  # interventions that are not drawn: controls, and what takes several donors
 STEPS = (SEARCH, SEARCH_OWN, PROBE, *CONTROL.values())  # how the arms begin that lead to a place, and their controls
+MARKED = ("places", "own_places", "low_level")  # interventions that are shown only where what they move carries a class
 PLAIN = ("object_removed", "outside_transplant", "companions")  # what is shown of classes that are not flagged
 CLASSES_SHOWN = 40  # flagged ones first
 DETAILED = ("object_removed", "object_only", "outside_transplant")  # of every image of the gallery, one picture each
@@ -50,7 +51,8 @@ def choose_images(observed: Observed, verdicts: Sequence[Verdict], rng: np.rando
 def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random.Generator) -> pd.DataFrame:
     """Rows of `observed.trials` with further columns `rank` and `kind`; `class` is what they are shown for.
 
-    Of a flagged class those that went its way come first; the report prints the rate beside them.
+    Of a flagged class those that went its way come first; the report prints the rate beside them. Exchanges of places
+    and properties are shown of what carries the class, and of nothing else.
     """
     trials = observed.trials
     parts = [_for(trials.iloc[:0], "")]
@@ -63,9 +65,8 @@ def choose_edits(observed: Observed, verdicts: Sequence[Verdict], rng: np.random
             here &= trials["intervention"].isin(PLAIN).to_numpy()
         if "tested" in trials:
             here &= trials["tested"].isin(["", c])
-        for _, group in trials[here].groupby("intervention", sort=False):
-            went = (group["predicted"] == c).groupby(group["arm"], sort=False).mean()
-            one_arm = group[group["arm"] == went.idxmax()]
+        for intervention, group in trials[here].groupby("intervention", sort=False):
+            one_arm = _one_arm(str(intervention), group, verdict, observed.frame)
             shuffled = one_arm.iloc[rng.permutation(len(one_arm))]
             if verdict.state in FLAGGED:
                 away = (shuffled["predicted"] != c).to_numpy()
@@ -92,6 +93,33 @@ def choose_details(observed: Observed, images: pd.DataFrame) -> pd.DataFrame:
     return (
         images.assign(recipient=ids)[["recipient", "class", "rank"]].merge(shown, on="recipient").assign(kind="detail")
     )
+
+
+def _one_arm(intervention: str, trials: pd.DataFrame, verdict: Verdict, frame: tuple[int, int]) -> pd.DataFrame:
+    """The trials of one intervention that show a class best: of what carries it, else of the arm that went its way."""
+    if intervention in MARKED:
+        shown = (_moved(e, intervention, trials, frame) for e in verdict.carried_by)
+        return next((rows for rows in shown if len(rows)), trials.iloc[:0])
+    went = (trials["predicted"] == verdict.scope).groupby(trials["arm"], sort=False).mean()
+    return trials[trials["arm"] == went.idxmax()]
+
+
+def _moved(e: Evidence, intervention: str, trials: pd.DataFrame, frame: tuple[int, int]) -> pd.DataFrame:
+    """The trials of one of `MARKED` that a piece of evidence is about."""
+    if intervention == "low_level" and e.role == "property":
+        return trials[trials["arm"] == e.signal.partition(":")[2]]
+    if intervention == "own_places" and e.role == "place" and "x0" not in e.details:
+        return trials[trials["arm"].str.startswith(MOVING)]
+    if intervention == "places" and e.role == "place" and "x0" in e.details:
+        stage = CONFIRM if e.details["donors"] == "at random" else TELLING
+        own = trials[trials["arm"].str.startswith(stage)]
+        kinds = own["arm"].str.rpartition(":")[2]
+        words = [
+            in_words(Place(kind=str(kind), box=tuple(box)), frame)
+            for kind, box in zip(kinds, own["place"], strict=True)
+        ]
+        return own[np.array([w == e.carrier for w in words], bool)]
+    return trials.iloc[:0]
 
 
 def _for(trials: pd.DataFrame, c: str) -> pd.DataFrame:

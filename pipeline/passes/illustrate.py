@@ -73,7 +73,7 @@ class Illustrator:
                     picture = self.album.press(path, write_picture, changed[i])
                     original = self.album.press(self.album.picture(row), write_picture, host.images[i])
                     shown = {str(key): trial[key] for key in SHOWN}
-                    yield self._row(row, picture) | shown | {"original": original}
+                    yield self._row(row, picture) | shown | {"original": original, "place": places[i]}
 
     def _row(self, row: int, picture: str) -> dict[str, object]:
         image = self.observed.images.iloc[row]
@@ -91,4 +91,5 @@ class Illustrator:
             "arm": "",
             "donor": "",
             "original": "",
+            "place": None,
         }

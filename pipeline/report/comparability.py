@@ -92,7 +92,7 @@ def _leads(baseline: Run, run: Run) -> str:
         _versions(r, decides=False) | {f"method {m['name']}": m.get("version", "") for m in r.model.methods}
         for r in (baseline, run)
     )
-    return _otherwise("Other attribution methods or leads were used, which propose places to test", old, new)
+    return _otherwise("Other attribution methods or leads were used", old, new)
 
 
 def _rules(baseline: Run, run: Run) -> str:
@@ -111,7 +111,14 @@ def named(names: Sequence[str]) -> str:
 
 
 def _versions(run: Run, *, decides: bool) -> dict[str, object]:
-    return {e.signal: e.version for v in run.model.classes for e in v.evidence if e.decides == decides}
+    """Version by signal, of those that decide or of the leads.
+
+    How many places were tried depends on the images, and one that moves is a lead where a fixed one carries: places
+    are one signal here, which decides.
+    """
+    found = ((e.signal.partition(":")[0], e) for v in run.model.classes for e in v.evidence)
+    signals = ((family if family == "place" else e.signal, e) for family, e in found)
+    return {name: e.version for name, e in signals if (name == "place" or e.decides) == decides}
 
 
 def _otherwise(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from pipeline.report.comparability import Difference, Warn, config_differences, provenance_differences, warnings
-from pipeline.report.reading import FLAGGED, SEVERITY
+from pipeline.report.reading import FLAGGED, SEVERITY, subject
 from pipeline.report.runs import Run
 from pipeline.report.shifts import Shift, accuracy_shift, signal_shift
 from pipeline.types import Evidence, State, Verdict
@@ -133,7 +133,7 @@ def _change(name: str, before: Verdict | None, after: Verdict | None, accuracy: 
 
 
 def _deciding(verdict: Verdict | None) -> dict[str, Evidence]:
-    return {e.signal: e for e in verdict.evidence if e.decides} if verdict else {}
+    return {subject(e): e for e in verdict.evidence if e.decides} if verdict else {}
 
 
 def _hits(run: Run) -> dict[str, tuple[int, int]]:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.report.reading import detail
+from pipeline.core.places import PROBE, SEARCH, SEARCH_OWN
+from pipeline.report.reading import carrying_place, detail
+from pipeline.report.render import words
 from pipeline.run.folder import atomic
 from pipeline.types import Evidence, Findings, Results
 
 SHARD = 500  # images whose trials lie in one file
+STEPS = (SEARCH, SEARCH_OWN, PROBE)  # how the arms begin that only lead to a place: many, and not listed
 SCORES = ("inside_share", "lift")  # per method, beside the facts
 TRIAL = ["recipient", "donor", "intervention", "arm", "predicted", "probability_before", "probability_after"]
 
@@ -53,7 +56,7 @@ def columns(results: Results) -> dict[str, Any]:
         "images": _images(images, names),
         "models": [_model(f, results, row, names) for f in results.findings],
         "shard": SHARD,
-        "pieces": [sorted(set((_rows(f.observed.trials, row) // SHARD).tolist())) for f in results.findings],
+        "pieces": [sorted(set((_rows(_listed(f.observed.trials), row) // SHARD).tolist())) for f in results.findings],
         "trials": [{} for _ in results.findings],
         "reviews": [dict(r) for r in results.reviews],
     }
@@ -64,15 +67,15 @@ def trial_pieces(results: Results) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Per model and SHARD rows: `names`, and row -> list of trials.
 
     A trial is [intervention, arm, donor's row or -1, said, before, after]; the last two are probabilities of the
-    image's own class.
+    image's own class. The steps of a search are left out.
     """
     _, row = _first(results)
     for m, found in enumerate(results.findings):
-        trials = found.observed.trials
+        trials = _listed(found.observed.trials)
         rows = _rows(trials, row)
         if not len(rows):
             continue
-        trials = trials.loc[trials["recipient"].isin(row), TRIAL]  # without a copy of a column per class
+        trials = trials[trials["recipient"].isin(row)]
         donors = trials["donor"].map(row).fillna(-1).to_numpy(int)
         for piece in np.unique(rows // SHARD):
             here = np.flatnonzero(rows // SHARD == piece)
@@ -83,6 +86,11 @@ def _first(results: Results) -> tuple[pd.DataFrame, dict[str, int]]:
     """The first model's images, whose order all others follow, and id -> row."""
     images = results.findings[0].observed.images if results.findings else pd.DataFrame()
     return images, {str(name): i for i, name in enumerate(images["id"])} if len(images) else {}
+
+
+def _listed(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that are listed image by image, without the column that there is for every class."""
+    return trials if trials.empty else trials.loc[~trials["arm"].str.startswith(STEPS), TRIAL]
 
 
 def _rows(trials: pd.DataFrame, row: Mapping[str, int]) -> np.ndarray:
@@ -96,7 +104,7 @@ def _piece(trials: pd.DataFrame, rows: np.ndarray, donors: np.ndarray) -> dict[s
     names = _Names()
     said = zip(
         names.of(trials["intervention"]),
-        names.of(trials["arm"]),
+        names.of(trials["arm"].map({arm: words(arm) for arm in trials["arm"].unique()})),
         donors.tolist(),
         names.of(trials["predicted"]),
         rounded(trials["probability_before"]),
@@ -136,12 +144,7 @@ def _model(found: Findings, results: Results, row: Mapping[str, int], names: _Na
         "changed": {name: _said(seen.trials, name, row, names) for name in ("object_removed", "object_only")},
         "pictures": _pictures(results, seen.model, row),
         "edits": _edits(results, seen.model, row),
-        "hotspots": {
-            v.scope: _place(e)
-            for v in found.verdicts[1:]
-            for e in reversed(v.carried_by)  # the strongest last, so that it stays
-            if e.role == "place" and "x0" in e.details
-        },
+        "hotspots": {v.scope: _place(e) for v in found.verdicts[1:] if (e := carrying_place(v))},
     }
 
 
@@ -191,7 +194,7 @@ def _edits(results: Results, model: str, row: Mapping[str, int]) -> dict[str, li
     own = shown[(shown["model"] == model) & shown["kind"].isin(["edit", "detail"]) & shown["id"].isin(row)]
     for p in own.drop_duplicates("picture").to_dict("records"):
         found.setdefault(str(row[p["id"]]), []).append(
-            [p["intervention"], p["arm"], row.get(p["donor"], -1), p["picture"]]
+            [p["intervention"], words(p["arm"]), row.get(p["donor"], -1), p["picture"]]
         )
     return found
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from pipeline.types import Evidence, Findings, Results, State, Verdict
+from pipeline.judge import strength
+from pipeline.types import Box, Evidence, Findings, Results, State, Verdict
 
 SEVERITY: tuple[State, ...] = ("SHORTCUT", "CONTEXT", "INCONCLUSIVE", "CLEAR")
 FLAGGED: frozenset[State] = frozenset({"SHORTCUT", "CONTEXT"})
@@ -21,13 +22,17 @@ def model_verdict(findings: Findings) -> Verdict:
 
 
 def class_verdicts(findings: Findings) -> list[Verdict]:
-    """The classes' verdicts, the most serious first, and within a state the largest first effect first."""
+    """The classes' verdicts in the judge's order: the most serious first, marks before surroundings, then the stronger.
+
+    Of those that nothing carries, the largest effect of the first signal comes first.
+    """
     signals = deciding(findings)[:1]
     first = {e.class_name: e.estimate for e in findings.evidence if e.signal in signals}
 
-    def rank(verdict: Verdict) -> tuple[int, float]:
+    def rank(verdict: Verdict) -> tuple[int, bool, float, float]:
+        marked, strongest = strength(verdict)
         estimate = first.get(verdict.scope, math.nan)
-        return SEVERITY.index(verdict.state), math.inf if math.isnan(estimate) else -estimate
+        return SEVERITY.index(verdict.state), not marked, -strongest, math.inf if math.isnan(estimate) else -estimate
 
     return sorted(findings.verdicts[1:], key=rank)
 
@@ -43,6 +48,15 @@ def deciding(findings: Findings) -> list[str]:
     return list(dict.fromkeys(e.signal for e in findings.evidence if e.decides))
 
 
+def subject(evidence: Evidence) -> str:
+    """What a piece of evidence is about, the same in every run: its signal, or the place that it names.
+
+    Places are numbered by how often they were tried, so that `place:1` is another one in another run.
+    """
+    numbered = evidence.role == "place" and evidence.carrier
+    return f"place: {evidence.carrier}" if numbered else evidence.signal
+
+
 def by_signal(evidence: Sequence[Evidence]) -> dict[str, list[Evidence]]:
     """The evidence of each signal, in its order."""
     found: dict[str, list[Evidence]] = {}
@@ -55,6 +69,19 @@ def detail(evidence: Evidence, key: str) -> float:
     """A number that the signal or the judge left in `details`, NaN where there is none."""
     value = evidence.details.get(key, math.nan)
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+def place_of(evidence: Evidence | None) -> Box | None:
+    """The box of the place that a piece of evidence is about, where it is about one; of a band what it goes round."""
+    if evidence is None or "x0" not in evidence.details:
+        return None
+    x0, y0, x1, y1 = (detail(evidence, side) for side in ("x0", "y0", "x1", "y1"))
+    return None if any(map(math.isnan, (x0, y0, x1, y1))) else (x0, y0, x1, y1)
+
+
+def carrying_place(verdict: Verdict) -> Evidence | None:
+    """The strongest place with a fixed box among what carries a class."""
+    return next((e for e in verdict.carried_by if e.role == "place" and place_of(e)), None)
 
 
 def pictures_of(results: Results, findings: Findings) -> pd.DataFrame:

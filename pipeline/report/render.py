@@ -11,6 +11,28 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 SHARES = ("share", "fraction", "rate", "probability")  # units that begin so read as percentage points
 MISSING = "n/a"
+NAMES = {  # from the code whose words are not their own
+    "outside_transplant_matched": "outside transplant, colours matched",
+    "outside_keenest": "outside transplant, the donors that say the class most",
+    "place:moving": "place that moves",
+    "property:ring": "property: pixels along the border",
+    "property:border": "property: plain border",
+    "property:residual": "property: fine structure",
+    "property:layer": "property: layer over the picture",
+    "property:colour": "property: colour and brightness",
+    "property:spectrum": "property: frequency spectrum",
+    "ring": "pixels along the border",
+    "border": "plain border",
+    "residual": "fine structure",
+    "confirm": "donors at random",
+    "confirm_own": "control: from its own class",
+    "telling": "the donors that say the class most",
+    "telling_own": "control: from its own class",
+    "moving": "each donor's own place",
+    "moving_own": "control: from its own class",
+    "over": "layer of the class",
+    "over_own": "control: layer of its own class",
+}
 MINUS, NARROW_SPACE = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -59,7 +81,16 @@ def count(n: int) -> str:
 
 
 def words(name: str) -> str:
-    """A name from the code as words: `object_removed` -> `object removed`."""
+    """A name from the code as words: `object_removed` -> `object removed`, `place:1` -> `place 1`.
+
+    Arms of exchanged places end in the kind of the place (`confirm:in`), which says nothing to a reader.
+    """
+    name = name.removesuffix(":in").removesuffix(":band")
+    if name in NAMES:
+        return NAMES[name]
+    family, _, rest = name.partition(":")
+    if rest:
+        return f"{family} {rest}" if rest.isdigit() else f"{family}: {rest.strip()}".replace("_", " ")
     return name.replace("_", " ")
 
 

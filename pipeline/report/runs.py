@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import pandas as pd
 import yaml
 
+from pipeline.report.audited import AuditedModel, model_of
 from pipeline.report.reading import dotted, model_verdict
 from pipeline.run.classes import class_rows
 from pipeline.run.tables import SCHEMA_VERSION
-from pipeline.types import AuditError, Evidence, Results, State, Verdict
+from pipeline.types import AuditError, Results, Verdict
 
 RUN_ID = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{6}(?:-(\d+))?")
 MOST_EARLIER = 30  # a page shows no more, and reading them costs the next run time
@@ -24,18 +24,6 @@ AGAIN = "copy it again, or run the audit again"
 CLASS_COLUMNS = ("model", "class", "verdict", "n", "accuracy")
 IMAGE_COLUMNS = ("model", "id", "class", "predicted", "correct")
 _NO_IMAGES = pd.DataFrame(columns=list(IMAGE_COLUMNS))
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditedModel:
-    """One model of a run: its verdict, and one verdict with its evidence per audited class."""
-
-    name: str
-    accuracy: float  # NaN where nothing was audited
-    images: int
-    verdict: Verdict
-    classes: tuple[Verdict, ...]
-    methods: tuple[Mapping[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +69,7 @@ def read_run(folder: Path, *, images: bool = True) -> Run:
     folder = _run_folder(folder)
     summary = _summary(folder)
     try:
-        models = tuple(_model(m) for m in summary["models"])
+        models = tuple(model_of(m) for m in summary["models"])
         main = models[0].name
         return Run(
             folder=folder,
@@ -225,34 +213,3 @@ def _config(text: str, folder: Path) -> dict[str, object]:
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise AuditError(f"{folder / 'config.yaml'} is not YAML ({where}); copy it again") from None
-
-
-def _model(stored: Mapping[str, Any]) -> AuditedModel:
-    verdict = stored["verdict"]
-    return AuditedModel(
-        name=str(stored["name"]),
-        accuracy=_number(stored["accuracy"]),
-        images=int(stored["images"]),
-        verdict=_verdict({**verdict, "class": "model", "guards": [], "evidence": []}),
-        classes=tuple(_verdict(c) for c in stored["classes"]),
-        methods=tuple(dict(m) for m in stored["methods"]),
-    )
-
-
-def _verdict(stored: Mapping[str, Any]) -> Verdict:
-    name, state = str(stored["class"]), stored["state"]
-    if state not in get_args(State):
-        raise ValueError(f"no verdict is called {state!r}")
-    evidence = tuple(_evidence(e, name) for e in stored["evidence"])
-    guards = tuple(map(str, stored["guards"]))
-    return Verdict(scope=name, state=state, reason=str(stored["reason"]), guards=guards, evidence=evidence)
-
-
-def _evidence(stored: Mapping[str, Any], name: str) -> Evidence:
-    numbers: dict[str, Any] = {k: _number(stored[k]) for k in ("estimate", "low", "high", "p_value", "detectable")}
-    return Evidence(class_name=name, **{**stored, **numbers})
-
-
-def _number(stored: float | None) -> float:
-    """JSON's null is undefined."""
-    return math.nan if stored is None else float(stored)

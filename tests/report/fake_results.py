@@ -58,7 +58,9 @@ PICTURE_COLUMNS = [
     "arm",
     "donor",
     "original",
+    "place",
 ]
+MARK = (70.0, 78.0, 94.0, 90.0)  # around the watermark of `_photograph`
 
 
 def realistic(folder: Path, *, per_class: int = 40, classes: tuple[str, ...] = CLASSES) -> Results:
@@ -147,7 +149,7 @@ def _findings(
     maps = {m: np.stack([_outside_map(rng, cheats and i == 0) for i in range(len(classes))]) for m in METHODS}
     states = _states(len(classes), cheats)
     evidence = tuple(_evidence(classes, states, per_class, rng))
-    verdicts = tuple(_verdict(c, s) for c, s in zip(classes, states, strict=True))
+    verdicts = tuple(_verdict(c, s, evidence) for c, s in zip(classes, states, strict=True))
     reason = (
         f"With the object removed, {classes[0]} is still recognised in 74 % of its images against 9 % of the others', "
         "and its surroundings turn 61 % of other objects into it."
@@ -206,7 +208,9 @@ def _states(n: int, cheats: bool) -> list[str]:
     return [usual[i] if i < len(usual) else "CLEAR" for i in range(n)]
 
 
-def _verdict(name: str, state: str) -> Verdict:
+def _verdict(name: str, state: str, evidence: tuple[Evidence, ...]) -> Verdict:
+    own = tuple(e for e in evidence if e.class_name == name)
+    carrying = {"SHORTCUT": ("place:1", "outside_transplant", "object_removed"), "CONTEXT": ("object_removed",)}
     reason = {
         "SHORTCUT": "The surroundings alone carry the class, and they carry it into other images: 61 % of "
         "other objects become it.",
@@ -214,7 +218,14 @@ def _verdict(name: str, state: str) -> Verdict:
         "CLEAR": "All effects are below 5 points; an effect of 6 would have shown.",
         "INCONCLUSIVE": "The intervals reach from nothing to 18 points; about 90 more images would decide.",
     }[state]
-    return Verdict(scope=name, state=state, reason=reason, guards=("few_donors",) if state == "INCONCLUSIVE" else ())
+    return Verdict(
+        scope=name,
+        state=state,
+        reason=reason,
+        carried_by=tuple(e for signal in carrying.get(state, ()) for e in own if e.signal == signal),
+        guards=("few_donors",) if state == "INCONCLUSIVE" else (),
+        evidence=own,
+    )
 
 
 def _evidence(classes: tuple[str, ...], states: list[str], n: int, rng: np.random.Generator):
@@ -235,10 +246,15 @@ def _evidence(classes: tuple[str, ...], states: list[str], n: int, rng: np.rando
                 n=n,
                 n_others=n * (len(classes) - 1),
                 detectable=0.06,
-                decides=True,
+                role=("removal", "surroundings")[i],
+                carrier="the surroundings",
+                sentence=f"{signal} shows it",
+                gate=0.1,
                 version=1,
                 details={"q": min(1.0, p * len(classes)), "gate": 0.1},
             )
+    for name, state in zip(classes, states, strict=True):
+        yield place(name, 0.58 if state == "SHORTCUT" else 0.0, n=n)
     for name in classes:
         yield Evidence(
             signal="outside_share",
@@ -251,9 +267,36 @@ def _evidence(classes: tuple[str, ...], states: list[str], n: int, rng: np.rando
             n=n,
             n_others=0,
             detectable=float("nan"),
-            decides=False,
+            role="lead",
             version=1,
         )
+
+
+def place(name: str, estimate: float, *, signal: str = "place:1", n: int = 40, **details: float | str) -> Evidence:
+    """A place that was exchanged; without other details the one of the watermark."""
+    words = "the bottom right corner" if signal != "place:moving" else "a place that moves from image to image"
+    x0, y0, x1, y1 = MARK
+    box = {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "kind": "in", "pixels": 288.0, "area": 0.03}
+    told = {"place": words, "donors": "at random", "flipped": estimate + 0.02, "flipped_control": 0.02, "carrying": 0.9}
+    return Evidence(
+        signal=signal,
+        class_name=name,
+        estimate=estimate,
+        low=estimate - 0.1,
+        high=estimate + 0.1,
+        unit="share of recipients",
+        p_value=0.0002 if estimate > 0.2 else 0.6,
+        n=n,
+        n_others=n,
+        detectable=0.2,
+        role="place",
+        carrier=words,
+        sentence=f"{words}, moved from {name!r} images into others, turns them",
+        step=f"Look at {words} in the images below.",
+        gate=0.15,
+        version=1,
+        details={"q": 0.001, "gate": 0.15, **told, **({} if signal == "place:moving" else box), **details},
+    )
 
 
 def _images(classes: tuple[str, ...], per_class: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -355,6 +398,7 @@ def _pictures(findings: Findings, folder: Path, rng: np.random.Generator):
                 "arm": "",
                 "donor": "",
                 "original": "",
+                "place": None,
             }
             yield row
             if rank < 2:
@@ -366,13 +410,15 @@ def _edits(row: dict, picture: torch.Tensor, number: int, donor: str, folder: Pa
     removed, moved = picture.clone(), _photograph(4 - number, row["boxes"][0], rng, watermark=False)
     removed[:, y0:y1, x0:x1] = picture.mean(dim=(1, 2), keepdim=True)
     moved[:, y0:y1, x0:x1] = picture[:, y0:y1, x0:x1]
-    for intervention, arm, giver, changed in (
-        ("object_removed", "smooth", "", removed),
-        ("outside_transplant", "other", donor, moved),
-    ):
+    marked = picture.clone()
+    marked[:, 78:90, 70:94] = moved[:, 78:90, 70:94]
+    changes = [("object_removed", "smooth", "", removed, None), ("outside_transplant", "other", donor, moved, None)]
+    if number == 0:
+        changes.append(("places", "confirm:in", donor, marked, MARK))
+    for intervention, arm, giver, changed, at in changes:
         path = row["picture"].replace(".webp", f"-{intervention}.webp")
         write_picture(changed, folder / path)
-        facts = {"intervention": intervention, "arm": arm, "donor": giver, "original": row["picture"]}
+        facts = {"intervention": intervention, "arm": arm, "donor": giver, "original": row["picture"], "place": at}
         yield row | facts | {"kind": "edit", "picture": path, "heats": {}}
 
 

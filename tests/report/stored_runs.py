@@ -21,7 +21,7 @@ def effect(name, estimate=0.0, half=0.1, **changes):
     """Evidence of removal on one class."""
     evidence = Evidence(
         signal="removed_excess", class_name=name, estimate=estimate, low=estimate - half, high=estimate + half,
-        unit="share of images", p_value=0.5, n=20, n_others=40, detectable=0.1, decides=True, version=1,
+        unit="share of images", p_value=0.5, n=20, n_others=40, detectable=0.1, role="removal", version=1, gate=0.1,
     )  # fmt: skip
     return replace(evidence, **changes)
 

@@ -69,7 +69,7 @@ def test_other_classes(pair):
     [
         (effect("a", version=2), "Other signals decided: removed_excess version 1, here 2."),
         (effect("a", signal="new_signal"), "removed_excess only in the baseline, new_signal only here"),
-        (effect("a", decides=False), "Other signals decided: removed_excess only in the baseline."),
+        (effect("a", role="lead"), "Other signals decided: removed_excess only in the baseline."),
     ],
 )
 def test_other_signals(tmp_path, pair, evidence, said):
@@ -77,10 +77,24 @@ def test_other_signals(tmp_path, pair, evidence, said):
     assert any(said in s for s in sentences([pair[0], other]))
 
 
+def test_how_many_places_were_tried_and_which_moved_is_no_other_signal(tmp_path):
+    def tried(root, *numbers, moving):
+        places = [effect("a", signal=f"place:{n}", role="place") for n in numbers]
+        own = (effect("a"), *places, effect("a", signal="place:moving", role=moving))
+        return run(tmp_path / root, STATES, evidence={"a": own})
+
+    pair = [tried("one", 1, moving="place"), tried("two", 1, 2, 3, moving="lead")]
+    assert warnings(pair) == ()
+    newer = replace(pair[1].model.classes[0].evidence[1], version=2)
+    classes = (replace(pair[1].model.classes[0], evidence=(effect("a"), newer)), *pair[1].model.classes[1:])
+    changed_place = replace(pair[1], models=(replace(pair[1].model, classes=classes),))
+    assert sentences([pair[0], changed_place]) == ["Other signals decided: place version 1, here 2."]
+
+
 def test_other_methods(pair):
     model = replace(pair[1].model, methods=({"name": "saliency", "version": "3"},))
     assert sentences(changed(pair, models=(model,))) == [
-        "Other attribution methods or leads were used, which propose places to test: method saliency version 2, here 3."
+        "Other attribution methods or leads were used: method saliency version 2, here 3."
     ]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -100,9 +101,22 @@ def test_what_cannot_be_compared_is_missing_with_its_reason(tmp_path, change, re
 
 
 def test_leads_are_not_compared(tmp_path):
-    evidence = {"a": (effect("a"), effect("a", signal="data_probe", decides=False))}
+    evidence = {"a": (effect("a"), effect("a", signal="data_probe", role="lead"))}
     runs = [run(tmp_path, {"a": "CLEAR"}, run_id=i, evidence=evidence) for i in (FIRST, SECOND)]
     assert [s.quantity for s in compare(runs).against[0].changes[0].shifts] == ["removed_excess"]
+
+
+def test_a_place_is_compared_with_the_same_place_whatever_its_number(tmp_path):
+    edge, corner = (
+        effect("a", 0.2, signal=s, role="place", carrier=c)
+        for s, c in (("place:1", "the edge"), ("place:2", "the corner"))
+    )
+    moved = replace(corner, signal="place:1", estimate=0.7, low=0.6, high=0.8)
+    old = run(tmp_path, {"a": "CLEAR"}, run_id=FIRST, evidence={"a": (edge, corner)})
+    new = run(tmp_path, {"a": "CLEAR"}, run_id=SECOND, evidence={"a": (moved,)})
+    shifts = {s.quantity: s for s in compare([old, new]).against[0].changes[0].shifts}
+    assert shifts["place: the corner"].difference == pytest.approx(0.5)
+    assert shifts["place: the edge"].missing == "not tested in this run"
 
 
 def test_images_that_changed_the_most_important_first(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.report.explorer import SHARD, columns, rounded, script, trial_pieces, write_data
@@ -86,3 +87,40 @@ def test_undefined_is_null_and_never_0():
 def test_nothing_audited_leaves_empty_columns():
     assert columns(fake_results.empty())["images"]["id"] == []
     assert columns(replace(fake_results.empty(), findings=()))["models"] == []
+
+
+def test_the_place_over_the_images_is_the_strongest_that_carries_their_class(realistic):
+    watermark, clean = columns(realistic)["models"]
+    assert watermark["hotspots"] == {"horse": list(fake_results.MARK)}
+    assert clean["hotspots"] == {}  # places were tried there too, and none carries a class
+    first = realistic.findings[0]
+    moving = fake_results.place("horse", 0.9, signal="place:moving")
+    second = fake_results.place("horse", 0.5, signal="place:2", x0=1.04)
+    around = replace(second, role="surroundings")
+    for carried, found in (((moving, around), {}), ((moving, second, *first.verdicts[1].carried_by), {"horse": 1.0})):
+        verdicts = (first.verdicts[0], replace(first.verdicts[1], carried_by=carried), *first.verdicts[2:])
+        spots = columns(replace(realistic, findings=(replace(first, verdicts=verdicts),)))["models"][0]["hotspots"]
+        assert {c: box[0] for c, box in spots.items()} == found
+
+
+def test_the_steps_of_a_search_are_not_listed(realistic):
+    first = realistic.findings[0]
+    trials = first.observed.trials
+    arms = ("search:in", "search_own:band", "probe:in", "confirm:in")
+    more = [trials.head(2).assign(intervention="places", arm=arm) for arm in arms]
+    seen = replace(first.observed, trials=pd.concat([trials, *more], ignore_index=True))
+    ((_, _, piece),) = trial_pieces(replace(realistic, findings=(replace(first, observed=seen),)))
+    listed = [t for own in piece["rows"].values() for t in own]
+    assert len(listed) == len(trials) + 2
+    assert [piece["names"][t[1]] for t in listed if piece["names"][t[0]] == "places"] == ["donors at random"] * 2
+    steps = replace(first.observed, trials=more[0])
+    only = replace(realistic, findings=(replace(first, observed=steps),))
+    assert list(trial_pieces(only)) == []
+    assert columns(only)["pieces"] == [[]]
+
+
+def test_a_drawn_change_is_found_beside_its_trial(realistic):
+    found = columns(realistic)["models"][0]["edits"]
+    arms = {(e[0], e[1]) for own in found.values() for e in own}
+    assert ("places", "donors at random") in arms
+    assert ("object_removed", "smooth") in arms

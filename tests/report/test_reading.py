@@ -22,8 +22,9 @@ def test_within_a_state_the_largest_effect_first(realistic):
 
 
 def test_leads_do_not_decide(realistic):
-    assert deciding(realistic.findings[0]) == ["object_removed", "outside_transplant"]
-    assert set(by_signal(realistic.findings[0].evidence)) == {"object_removed", "outside_transplant", "outside_share"}
+    assert deciding(realistic.findings[0]) == ["object_removed", "outside_transplant", "place:1"]
+    found = set(by_signal(realistic.findings[0].evidence))
+    assert found == {"object_removed", "outside_transplant", "place:1", "outside_share"}
 
 
 def test_a_class_without_evidence_comes_last_in_its_state(realistic):

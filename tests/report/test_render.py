@@ -30,6 +30,14 @@ from pipeline.report.render import count, effect, lift, p_value, percent, relati
         (p_value(math.nan), "n/a"),
         (count(12345), "12,345"),
         (words("object_removed"), "object removed"),
+        (words("outside_keenest"), "outside transplant, the donors that say the class most"),
+        (words("place:1"), "place 1"),
+        (words("place: the top edge"), "place: the top edge"),
+        (words("property:sharpness"), "property: sharpness"),
+        (words("property:layer"), "property: layer over the picture"),
+        (words("confirm:in"), "donors at random"),
+        (words("confirm_own:band"), "control: from its own class"),
+        (words("attribution_lead:grad_cam"), "attribution lead: grad cam"),
     ],
 )
 def test_numbers_read(found, expected):

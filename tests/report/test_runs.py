@@ -69,6 +69,42 @@ def test_undefined_is_nan_and_never_0(tmp_path: Path) -> None:
     assert evidence.details["undefined"] == "no donors"
 
 
+def _as_before(content: dict) -> None:
+    """The summary as versions wrote it that knew no roles."""
+    for model in content["models"]:
+        for stored in model["classes"]:
+            del stored["carried_by"]
+            for e in stored["evidence"]:
+                for key in ("role", "carrier", "gate"):
+                    del e[key]
+
+
+def test_runs_of_older_versions_are_read_with_roles_from_what_decided(tmp_path: Path) -> None:
+    names = ("removed_excess", "outside_transplant", "targeted", "low_level", "outside_keenest")
+    deciding = [effect("a", 0.3, signal=s) for s in names]
+    lead = effect("a", 0.4, signal="targeted_lead", role="lead")
+    folder = store(results({"a": "SHORTCUT"}, evidence={"a": (*deciding, lead)}), tmp_path)
+    rewrite(folder, _as_before)
+    (verdict,) = read_run(folder).model.classes
+    roles = ["removal", "surroundings", "place", "property", "surroundings", "lead"]
+    assert [e.role for e in verdict.evidence] == roles
+    assert [e.decides for e in verdict.evidence] == [True] * 5 + [False]
+    assert verdict.carried_by == ()
+    assert verdict.evidence[0].carrier == ""
+    assert math.isnan(verdict.evidence[0].gate)
+
+
+def test_what_carries_a_class_is_read_in_its_order(tmp_path: Path) -> None:
+    place = effect("a", 0.3, signal="place:1", role="place", carrier="the top edge")
+    around = effect("a", 0.9, signal="outside_transplant", role="surroundings", carrier="the surroundings")
+    lead = effect("a", 0.9, signal="data_probe", role="lead")
+    made = results({"a": "SHORTCUT"}, evidence={"a": (around, place, lead)})
+    found = made.findings[0]
+    verdicts = (found.verdicts[0], replace(found.verdicts[1], carried_by=(place, around)))
+    folder = store(replace(made, findings=(replace(found, verdicts=verdicts),)), tmp_path)
+    assert read_run(folder).model.classes[0].carried_by == (place, around)
+
+
 def test_a_link_is_followed(folder: Path) -> None:
     (folder.parent / "latest").symlink_to(folder.name)
     assert read_run(folder.parent / "latest").folder == folder.resolve()
@@ -102,6 +138,10 @@ def _other_state(content: dict) -> None:
     content["models"][0]["classes"][0]["state"] = "<b>"
 
 
+def _other_role(content: dict) -> None:
+    content["models"][0]["classes"][0]["evidence"][0]["role"] = "<b>"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -109,6 +149,7 @@ def _other_state(content: dict) -> None:
         (_no_models, "is not the summary of a run .KeyError: 'models'"),
         (_empty, "is not the summary of a run"),
         (_other_state, "no verdict is called '<b>'"),
+        (_other_role, "no role is called '<b>'"),
         (dict.clear, "has no schema_version"),
     ],
 )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pandas as pd
 
+from pipeline.judge import MARKS
 from pipeline.report import charts
 from pipeline.report.reading import all_evidence, by_signal, class_rows, class_verdicts, deciding, detail
 from pipeline.report.render import effect, render, unit_words, words
-from pipeline.types import Evidence, Findings, Results, Verdict
+from pipeline.types import Evidence, Findings, Results, Role, Verdict
+
+ROLES: dict[str, tuple[Role, ...]] = {"mark": MARKS, **{role: (role,) for role in get_args(Role)}}  # by column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,9 @@ class ClassesSection:
     """One row per class, the most serious first: verdict, deciding effects with intervals, the maps, the reason."""
 
     limit: int  # classes shown per model; the rest is counted, and is in classes.csv
-    signals: Sequence[str]  # that get a column, in this order; the other evidence is in the table below
+    signals: Sequence[
+        str
+    ]  # that get a column, in this order, or roles (and `mark`: places and properties): the strongest
     title: ClassVar[str] = "Classes"
 
     def __post_init__(self) -> None:
@@ -28,14 +33,17 @@ class ClassesSection:
             raise ValueError(f"`limit` must be 1 or more, got {self.limit}")
 
     def __call__(self, results: Results) -> str:
-        everything = by_signal([e for f in results.findings for e in all_evidence(f)])
-        domains = {signal: _domain(found) for signal, found in everything.items()}
-        return render("classes.html", models=[self._model(f, domains) for f in results.findings])
+        tables = [_by_column(f, self.signals) for f in results.findings]
+        domains = {c: _domain([e for t in tables for e in t.get(c, {}).values()]) for t in tables for c in t}
+        return render(
+            "classes.html", models=[self._model(f, t, domains) for f, t in zip(results.findings, tables, strict=True)]
+        )
 
-    def _model(self, findings: Findings, domains: Mapping[str, charts.Domain]) -> dict[str, object]:
+    def _model(
+        self, findings: Findings, table: Mapping[str, Mapping[str, Evidence]], domains: Mapping[str, charts.Domain]
+    ) -> dict[str, object]:
         verdicts, evidence = class_verdicts(findings), all_evidence(findings)
-        table = by_signal(evidence)
-        columns = [_Column(signal=s, evidence=_by_class(table[s]), domain=domains[s]) for s in self._columns(findings)]
+        columns = [_Column(signal=s, evidence=own, domain=domains[s]) for s, own in table.items()]
         shown = verdicts[: self.limit]
         names = {v.scope for v in shown}
         return {
@@ -46,17 +54,37 @@ class ClassesSection:
             "evidence": [e for e in evidence if e.class_name in names],
         }
 
-    def _columns(self, findings: Findings) -> list[str]:
-        """The wanted signals, or the first three that decide where there is none of them."""
-        found = deciding(findings)
-        return [s for s in self.signals if s in found] or found[:3]
+
+def _by_column(findings: Findings, wanted: Sequence[str]) -> dict[str, dict[str, Evidence]]:
+    """Column -> class -> its evidence: the wanted signals and roles, or the first three signals that decide."""
+    evidence = all_evidence(findings)
+    signals, found = by_signal(evidence), deciding(findings)
+    table: dict[str, dict[str, Evidence]] = {}
+    for name in [w for w in wanted if w in found or w in ROLES] or found[:3]:
+        own = _strongest(findings, evidence, ROLES[name]) if name in ROLES else _by_class(signals[name])
+        if own:
+            table[name] = own
+    return table
+
+
+def _strongest(findings: Findings, evidence: Sequence[Evidence], roles: Sequence[Role]) -> dict[str, Evidence]:
+    """Class -> of its evidence of some roles what carries it, else the largest effect; undefined ones come last."""
+    carried = {v.scope: next((e for e in v.carried_by if e.role in roles), None) for v in findings.verdicts[1:]}
+    found: dict[str, Evidence] = {}
+    for e in sorted((e for e in evidence if e.role in roles), key=_size, reverse=True):
+        found.setdefault(e.class_name, e)
+    return found | {c: e for c, e in carried.items() if e is not None}
+
+
+def _size(e: Evidence) -> float:
+    return -math.inf if math.isnan(e.estimate) else e.estimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Column:
-    """One deciding signal: its evidence by class, drawn on an axis that all models share."""
+    """One deciding signal, or role: its evidence by class, drawn on an axis that all models share."""
 
-    signal: str
+    signal: str  # or the role
     evidence: Mapping[str, Evidence]
     domain: charts.Domain
 
@@ -79,7 +107,14 @@ class _Column:
             gate=detail(item, "gate"),
             label=_sentence(item),
         )
-        return {"evidence": item, "bar": bar, "q": detail(item, "q"), "undefined": math.isnan(item.estimate)}
+        what = item.carrier if self.signal in ROLES else ""
+        return {
+            "evidence": item,
+            "bar": bar,
+            "what": what,
+            "q": detail(item, "q"),
+            "undefined": math.isnan(item.estimate),
+        }
 
 
 def _by_class(evidence: Sequence[Evidence]) -> dict[str, Evidence]:
@@ -110,6 +145,7 @@ def _rows(findings: Findings, verdicts: list[Verdict], columns: list[_Column]) -
     return [
         {
             "verdict": v,
+            "carried": ", ".join(dict.fromkeys(e.carrier for e in v.carried_by if e.carrier)),
             "n": len(images.get(v.scope, nothing)),
             "accuracy": float(images[v.scope]["correct"].mean()) if v.scope in images else math.nan,
             "area": float(images[v.scope]["area_fraction"].median()) if v.scope in images else math.nan,

@@ -1,4 +1,4 @@
-"""The findings: each suspected shortcut on a card, with what shows it, what speaks against it and what to do next."""
+"""The findings: each flagged class on a card, with what carries it, what speaks for and against it, and what to do."""
 
 from __future__ import annotations
 
@@ -12,17 +12,31 @@ import numpy as np
 import pandas as pd
 
 from pipeline import reasons
+from pipeline.core.places import BAND
 from pipeline.report import charts
-from pipeline.report.reading import FLAGGED, all_evidence, class_verdicts, detail, pair, pictures_of
+from pipeline.report.exchanges import exchanges
+from pipeline.report.reading import (
+    FLAGGED,
+    all_evidence,
+    carrying_place,
+    class_verdicts,
+    detail,
+    pictures_of,
+    place_of,
+)
 from pipeline.report.render import percent, render, words
 from pipeline.run.reviews import Review, fingerprint
-from pipeline.types import Box, Evidence, Findings, Results, Verdict
+from pipeline.types import Evidence, Findings, Results, Role, Verdict
 
-MOST_SAYING = (
-    "targeted",
-    "outside_transplant",
-    "object_removed",
-)  # interventions whose pictures a card shows, in order
+KINDS: Mapping[Role, str] = {
+    "place": "mark: a place",
+    "property": "mark: a look of the whole picture",
+    "surroundings": "surroundings",
+    "removal": "surroundings",
+    "companion": "company",
+}
+ANNOTATION = "annotation"  # the guard
+SUSPECTS = 24  # ids that are listed per class; all are in images.csv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +55,13 @@ class FindingsSection:
         return render("findings.html", models=[self._model(results, f) for f in results.findings])
 
     def _model(self, results: Results, findings: Findings) -> dict[str, object]:
-        flagged = [v for v in class_verdicts(findings) if v.state in FLAGGED]
+        verdicts = class_verdicts(findings)
+        flagged = [v for v in verdicts if v.state in FLAGGED]
+        suspected = [v for v in verdicts if ANNOTATION in v.guards]
         return {
             "findings": findings,
+            "suspected": [self._suspected(results, findings, v) for v in suspected[: self.limit]],
+            "suspected_rest": len(suspected) - len(suspected[: self.limit]),
             "cards": [self._card(results, findings, v) for v in flagged[: self.limit]],
             "rest": len(flagged) - len(flagged[: self.limit]),
             "n_classes": len(findings.observed.classes),
@@ -54,18 +72,19 @@ class FindingsSection:
         evidence = [e for e in all_evidence(findings) if e.class_name == c]
         leads = [lead(e) for e in evidence if e.signal.startswith("attribution_lead")]
         best = max(leads, key=lambda x: _none_first(x["ahead"]), default=None)
-        place = next((e for e in verdict.carried_by if e.role == "place" and "x0" in e.details), None)
+        place = carrying_place(verdict)
         mark = fingerprint(model, c, verdict.state)
         shown, counter = self._images(results, findings, c, place)
         return {
             "verdict": verdict,
+            "carriers": _carriers(verdict),
             "next_step": reasons.next_step(verdict),
             "tests": _tests([e for e in evidence if e.decides and not math.isnan(e.estimate)]),
             "leads": leads,
             "agree": _agree(leads),
             "map": _mean_map(findings, c, best, place),
-            "confirmation": _sentence(place.sentence) if place else "",
-            "pairs": _pairs(results, findings, c),
+            "place": "" if place is None else _placed(place),
+            "pairs": exchanges(results, findings, verdict),
             "shown": shown,
             "counter": counter,
             "counts": follows(findings.observed.trials, c),
@@ -74,18 +93,49 @@ class FindingsSection:
         }
 
     def _images(
-        self, results: Results, findings: Findings, c: str, targeted: Evidence | None
+        self, results: Results, findings: Findings, c: str, place: Evidence | None
     ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
         """Images of the class that have pictures: those named so without their object, and the others."""
         named = _named_without(findings.observed.trials, c)
-        place = _place(targeted)
+        spot = place_of(place)
         sides: dict[bool, list[dict[str, object]]] = {True: [], False: []}
         for picture in _with_pictures(results, findings, c):
             side = sides[named[picture["id"]]] if picture["id"] in named else []
             if len(side) < self.pictures:
-                overlay = charts.boxes_overlay(picture["boxes"], findings.observed.frame, spot=place)
+                overlay = charts.boxes_overlay(picture["boxes"], findings.observed.frame, spot=spot)
                 side.append({**picture, "overlay": overlay})
         return sides[True], sides[False]
+
+    def _suspected(self, results: Results, findings: Findings, verdict: Verdict) -> dict[str, object]:
+        """A class that is not judged because its boxes may be wrong: the sentence, and the images with their boxes."""
+        c, seen = verdict.scope, findings.observed
+        images = seen.images[seen.images["class"] == c]
+        codes = images["suspect"].fillna("") if "suspect" in images else pd.Series("", index=images.index)
+        suspects = dict(zip(images["id"][codes != ""], codes[codes != ""], strict=True))
+        shown = [p for p in _with_pictures(results, findings, c) if p["id"] in suspects][: self.pictures]
+        return {
+            "class": c,
+            "sentence": _sentence(seen.suspect.get(c, verdict.reason)),
+            "ids": list(suspects.items())[:SUSPECTS],
+            "rest": len(suspects) - len(list(suspects)[:SUSPECTS]),
+            "shown": [{**p, "overlay": charts.boxes_overlay(p["boxes"], seen.frame)} for p in shown],
+        }
+
+
+def _carriers(verdict: Verdict) -> list[dict[str, object]]:
+    """What carries the class, the strongest first, each thing once: surroundings may speak in several tests."""
+    first: dict[str, Evidence] = {}
+    for e in verdict.carried_by:
+        first.setdefault(e.carrier, e)
+    return [
+        {"evidence": e, "words": _capital(e.carrier or words(e.signal)), "kind": KINDS[e.role]} for e in first.values()
+    ]
+
+
+def _placed(place: Evidence) -> str:
+    """What the frame on the pictures is."""
+    where = "around" if place.details.get("kind") == BAND else "in"
+    return f"What carries the class, {place.carrier}, lies {where} the dashed frame."
 
 
 def _tests(deciding: list[Evidence]) -> list[dict[str, Any]]:
@@ -113,7 +163,7 @@ def lead(e: Evidence) -> dict[str, Any]:
         "share": share,
         "others": others,
         "ahead": share - (0.0 if math.isnan(others) else others),
-        "box": _place(e),
+        "box": place_of(e),
     }
 
 
@@ -152,23 +202,15 @@ def _with_pictures(results: Results, findings: Findings, c: str) -> list[dict]:
     return [{**r, "width": width, "height": height} for r in rows]
 
 
-def _place(e: Evidence | None) -> Box | None:
-    """The place that a piece of evidence is about, where it is about one."""
-    if e is None or "x0" not in e.details:
-        return None
-    x0, y0, x1, y1 = (detail(e, k) for k in ("x0", "y0", "x1", "y1"))
-    return None if any(map(math.isnan, (x0, y0, x1, y1))) else (x0, y0, x1, y1)
-
-
 def _mean_map(
-    findings: Findings, c: str, best: Mapping[str, Any] | None, targeted: Evidence | None
+    findings: Findings, c: str, best: Mapping[str, Any] | None, place: Evidence | None
 ) -> dict[str, object] | None:
-    """Where the leading method's attribution outside the objects lies, with the tested place or else the hotspot."""
+    """Where the leading method's attribution outside the objects lies, with the place that carries or the hotspot."""
     seen = findings.observed
     if best is None or best["method"] not in seen.outside_maps:
         return None
     own = np.nan_to_num(np.asarray(seen.outside_maps[best["method"]][seen.classes.index(c)], dtype=float))
-    window = _place(targeted) or best["box"]
+    window = place_of(place) or best["box"]
     label = (
         f"{words(best['method'])}, mean attribution outside {c}: {percent(best['share'])} of it at the "
         f"{best['place'] or 'frame'}"
@@ -183,24 +225,6 @@ def _agree(leads: list[dict[str, Any]]) -> tuple[str, int]:
     return best, places.count(best)
 
 
-def _pairs(results: Results, findings: Findings, c: str) -> list[dict[str, object]]:
-    """Before and after, of the intervention that says most."""
-    shown = pictures_of(results, findings)
-    if shown.empty:
-        return []
-    edits = shown[(shown["kind"] == "edit") & (shown["class"] == c)]
-    others = shown[shown["kind"] != "edit"]
-    elsewhere = dict(zip(others["id"], others["picture"], strict=True))
-    images = findings.observed.images
-    before = dict(zip(images["id"], images["predicted"], strict=True))
-    for intervention in MOST_SAYING:
-        rows = edits[edits["intervention"] == intervention].to_dict("records")
-        pairs = [pair(r, before.get(r["id"]), elsewhere) for r in rows]
-        if any(p["hit"] for p in pairs):
-            return sorted(pairs, key=lambda p: not p["hit"])[:3]
-    return []
-
-
 def _earlier(results: Results, mark: str) -> dict[str, object] | None:
     """The review of this finding that was applied after an earlier run."""
     today = datetime.now(UTC).date()
@@ -212,7 +236,11 @@ def _earlier(results: Results, mark: str) -> dict[str, object] | None:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return _capital(text) if text.endswith(".") else f"{_capital(text)}."
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _none_first(value: float) -> float:

@@ -19,6 +19,8 @@ WORDS = {
     "control": "Drawn at random, as a control",
 }
 
+ALONE = ("object_removed", "object_only", "companions")  # interventions that take nothing from another image
+
 
 @dataclass(frozen=True, kw_only=True)
 class GallerySection:
@@ -87,7 +89,7 @@ def _card(picture: dict, seen: _Seen) -> dict[str, object]:
     nothing = pd.DataFrame()
     scores = {row["method"]: row for row in seen.scores.get(name, nothing).to_dict("records")}
     trials = seen.trials.get(name, nothing)
-    alone = trials if trials.empty else trials[trials["donor"] == ""]
+    alone = trials if trials.empty else trials[trials["intervention"].isin(ALONE) & (trials["donor"] == "")]
     return {
         "picture": picture,
         "boxes": _boxes(picture),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +15,18 @@ from pipeline.report.render import percent, render, words
 from pipeline.types import Evidence, Findings, Results, Verdict
 
 EDITED = ("edit", "detail")  # kinds of pictures of changed images
-OWN_TABLE = ("targeted", "companions")  # whose arms are not comparable class by class; they have tables of their own
+# Whose arms are not comparable class by class: they have tables of their own (controls are in what they control for).
+OWN_TABLE = ("places", "own_places", "shared_layer", "hole_control", "companions")
+MOVED = "outside_transplant"  # the intervention that puts objects on others' surroundings
+# What of a donor is given, in the titles of the examples.
+WHAT = {
+    MOVED: "Surroundings of ",
+    "places": "A place of ",
+    "own_places": "A place of ",
+    "low_level": "The look of ",
+}
+PLACE, PROPERTY = "place:", "property:"  # how the signals begin
+AT_HOME = ("moved", "own_moved")  # arms of the transplant that leave an object on its own surroundings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,34 +57,63 @@ class InterventionsSection:
                 for name, trials in class_rows(findings.observed.trials, "intervention").items()
                 if name not in OWN_TABLE
             ],
-            "targeted": [
-                _targeted(e) for e in all_evidence(findings) if e.signal == "targeted" and e.class_name in shown
-            ],
+            "places": _places(all_evidence(findings), verdicts[: self.limit]),
+            "properties": _properties(all_evidence(findings), verdicts[: self.limit]),
             "examples": _examples(pictures_of(results, findings), before, verdicts[: self.examples]),
             "rest": len(ranked) - len(shown),
         }
 
 
-def _targeted(e: Evidence) -> dict[str, object]:
-    """C1 on one class: what moving its place does to other images, and taking it away to its own."""
-    rates = ("flipped", "flipped_low", "flipped_high", "flipped_neutral", "flipped_elsewhere", "lost", "lost_own")
-    place = str(e.details["place"]) if "place" in e.details else "each image's own peak"
-    pixels = detail(e, "pixels")
-    return {
-        "class": e.class_name,
-        "place": place,
-        "pixels": None if math.isnan(pixels) else round(pixels),
-        "tried": not math.isnan(e.estimate),
-        **{r: detail(e, r) for r in rates},
-    }
+def _places(evidence: Sequence[Evidence], verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+    """A row per class and place: what it does to other classes' images, against the same place of their own class."""
+    rows = []
+    for verdict in verdicts:
+        own = [e for e in evidence if e.class_name == verdict.scope and e.signal.startswith(PLACE)]
+        rows += [
+            {
+                "class": verdict.scope,
+                "first": i == 0,
+                "span": len(own),
+                "place": "a place that moves" if math.isnan(detail(e, "x0")) else str(e.details["place"]),
+                "pixels": detail(e, "pixels"),
+                "donors": str(e.details.get("donors", "")),
+                "turned": detail(e, "flipped"),
+                "control": detail(e, "flipped_control"),
+                "carrying": detail(e, "carrying"),
+                "carries": _speaks(e, verdict),
+                "evidence": e,
+            }
+            for i, e in enumerate(own)
+        ]
+    return rows
+
+
+def _properties(evidence: Sequence[Evidence], verdicts: Sequence[Verdict]) -> dict[str, object]:
+    """A row per class, a column per property that was given to others' images."""
+    found = {(e.class_name, e.signal): e for e in evidence if e.signal.startswith(PROPERTY)}
+    signals = list(dict.fromkeys(signal for _, signal in found))
+    rows = []
+    for verdict in verdicts:
+        cells = [found.get((verdict.scope, signal)) for signal in signals]
+        rows.append((verdict.scope, [(e, e is not None and _speaks(e, verdict)) for e in cells]))
+    names = [(words(signal).removeprefix("property: "), _is_lead(signal, found.values())) for signal in signals]
+    return {"names": names, "rows": rows}
+
+
+def _is_lead(signal: str, evidence: Iterable[Evidence]) -> bool:
+    return not any(e.decides for e in evidence if e.signal == signal)
+
+
+def _speaks(e: Evidence, verdict: Verdict) -> bool:
+    """Whether it is among what carries the class."""
+    return any(e.signal == carrier.signal for carrier in verdict.carried_by)
 
 
 def _table(name: str, trials: pd.DataFrame, shown: list[str]) -> dict[str, object]:
     arms = list(class_rows(trials, "arm"))
     by_class = class_rows(trials, "recipient_class")
-    by_donor = class_rows(
-        trials[(trials["donor"] != "") & (trials["donor_class"] != trials["recipient_class"])], "donor_class"
-    )
+    given = trials[(trials["intervention"] == MOVED) & (trials["donor"] != "") & ~trials["arm"].isin(AT_HOME)]
+    by_donor = class_rows(given[given["donor_class"] != given["recipient_class"]], "donor_class")
     return {
         "name": name,
         "arms": arms,
@@ -114,7 +154,7 @@ def _examples(
             "state": verdict.state,
             "flagged": verdict.state in FLAGGED,
             "intervention": intervention,
-            "moved": bool((rows["donor"] != "").any()),
+            "what": WHAT.get(intervention, "") if (rows["donor"] != "").any() else "",
             "pairs": [pair(row, before.get(row["id"]), elsewhere) for row in rows.to_dict("records")],
         }
         for verdict in verdicts

@@ -11,7 +11,7 @@ from typing import ClassVar
 from markupsafe import Markup
 
 from pipeline.report import charts
-from pipeline.report.reading import FLAGGED, SEVERITY
+from pipeline.report.reading import FLAGGED, SEVERITY, subject
 from pipeline.report.render import effect, percent, render, unit_words, words
 from pipeline.report.runs import Run, read_run, run_of
 from pipeline.report.sections.changes import sibling_report
@@ -83,7 +83,7 @@ def _right(run: Run) -> int:
 
 
 def _class(name: str, runs: Sequence[Run]) -> dict[str, object]:
-    """Its verdicts, and one signal over all runs: of those that decide, the largest when it was last flagged."""
+    """Its verdicts, and one signal over all runs: what carried it most when it was last flagged, else the largest."""
     verdicts = [next((v for v in r.model.classes if v.scope == name), None) for r in runs]
     states = [v.state if v else "" for v in verdicts]
     said = f"{name}, verdicts from the first run to this one: {', '.join(s or 'not audited' for s in states)}"
@@ -92,12 +92,13 @@ def _class(name: str, runs: Sequence[Run]) -> dict[str, object]:
     row: dict[str, object] = {"name": name, "states": states, "marks": charts.verdict_marks(states, label=said)}
     if not known:
         return row | {"signal": "", "unit": "", "line": "", "points": [NOTHING] * len(runs)}
-    largest = max(known, key=lambda e: e.estimate)
-    points = [_point([e for e in (v.evidence if v else ()) if e.signal == largest.signal]) for v in verdicts]
+    largest = last.carried_by[0] if last.carried_by else max(known, key=lambda e: e.estimate)
+    drawn = subject(largest)
+    points = [_point([e for e in (v.evidence if v else ()) if subject(e) == drawn]) for v in verdicts]
     numbers = ", ".join(effect(p[0], largest.unit) for p in points)
-    said = f"{name}, {words(largest.signal)} in {unit_words(largest.unit)}: {numbers}"
+    said = f"{name}, {words(drawn)} in {unit_words(largest.unit)}: {numbers}"
     line = charts.trend_line(points, domain=_domain(points), label=said)
-    return row | {"signal": largest.signal, "unit": largest.unit, "line": line, "points": points}
+    return row | {"signal": drawn, "unit": largest.unit, "line": line, "points": points}
 
 
 def _point(evidence: Sequence[Evidence]) -> Point:

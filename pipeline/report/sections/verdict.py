@@ -37,12 +37,15 @@ def _summary(findings: Findings) -> dict[str, object]:
         "n_outputs": findings.observed.n_outputs,
         "states": [(state, states[state]) for state in SEVERITY if states[state]],
         "worst": _worst(findings),
+        "carried": any(v.carried_by for v in class_verdicts(findings)[:1]),
     }
 
 
 def _worst(findings: Findings) -> Evidence | None:
-    """The first deciding signal's evidence on the most serious class."""
+    """What carries the most serious class, or where nothing does the first deciding signal's evidence on it."""
     ranked, signals = class_verdicts(findings), deciding(findings)
+    if ranked and ranked[0].carried_by:
+        return ranked[0].carried_by[0]
     if not ranked or not signals:
         return None
     found = (e for e in findings.evidence if e.signal == signals[0] and e.class_name == ranked[0].scope)

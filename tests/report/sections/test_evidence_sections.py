@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 from scipy.stats import beta
 
+from pipeline import reasons
 from pipeline.passes.spike import COLUMNS
+from pipeline.report.render import words
 from pipeline.report.sections.clusters import ClustersSection
 from pipeline.report.sections.companions import CompanionsSection
 from pipeline.report.sections.data_probe import DataProbeSection
 from pipeline.report.sections.error_rates import ErrorRatesSection, nearest
+from pipeline.report.sections.methods import MethodsSection
 from pipeline.report.sections.spike_in import SpikeInSection, detection_cells, trials_needed
 from pipeline.run.stored import store, stored
 from pipeline.types import Evidence, Results
@@ -35,7 +38,7 @@ def lead(signal: str, estimate: float, p: float = float("nan"), **details: float
         n=50,
         n_others=50,
         detectable=float("nan"),
-        decides=False,
+        role="lead",
         version=1,
         details=details,
     )
@@ -78,6 +81,13 @@ def test_error_rates_come_from_the_table_that_was_named(realistic: Results, tmp_
 
 def test_the_packaged_table_is_read(realistic: Results) -> None:
     assert "false alarms, clean" in parse(ErrorRatesSection(table=None)(realistic)).words
+
+
+def test_every_guard_has_its_meaning(realistic: Results) -> None:
+    text = parse(MethodsSection()(realistic)).words
+    legend = text[text.index("What the guards mean") :]
+    for guard in (*reasons.GUARDS, "annotation", "two_classes"):
+        assert words(guard).capitalize() in legend
 
 
 def test_the_limit_of_detection_is_the_rarest_mark_whose_bound_is_above_the_level(realistic: Results) -> None:

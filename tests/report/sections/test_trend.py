@@ -46,9 +46,23 @@ def test_verdicts_effects_and_accuracy_in_the_order_of_the_runs(tmp_path):
 
 def test_the_effect_drawn_is_the_largest_when_the_class_was_last_flagged(tmp_path):
     folder = store(results({"a": "SHORTCUT"}, run_id=IDS[0], evidence={"a": (effect("a", 0.9),)}), tmp_path)
-    now = (effect("a", 0.1), effect("a", 0.4, signal="targeted"))
+    now = (effect("a", 0.1), effect("a", 0.4, signal="outside_transplant"))
     made = results({"a": "SHORTCUT"}, run_id=IDS[1], evidence={"a": now}, earlier=(str(folder),))
-    assert "a, targeted in percentage points: n/a, +40" in parse(SECTION(made)).text
+    assert "a, outside transplant in percentage points: n/a, +40" in parse(SECTION(made)).text
+
+
+def test_what_carries_a_class_is_followed_by_its_place_and_not_by_its_number(tmp_path):
+    edge, corner = (
+        effect("a", e, signal=s, role="place", carrier=c)
+        for e, s, c in ((0.3, "place:2", "the top edge"), (0.9, "place:1", "the corner"))
+    )
+    folder = store(results({"a": "SHORTCUT"}, run_id=IDS[0], evidence={"a": (corner, edge)}), tmp_path)
+    now = replace(edge, signal="place:1", estimate=0.5)
+    made = results({"a": "SHORTCUT"}, run_id=IDS[1], evidence={"a": (effect("a", 0.99), now)}, earlier=(str(folder),))
+    found = made.findings[0]
+    carried = (found.verdicts[0], replace(found.verdicts[1], carried_by=(now, effect("a", 0.99))))
+    made = replace(made, findings=(replace(found, verdicts=carried),))
+    assert "a, place: the top edge in percentage points: +30, +50" in parse(SECTION(made)).text
 
 
 def test_a_class_that_was_never_flagged_is_not_drawn(tmp_path):

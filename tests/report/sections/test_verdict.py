@@ -26,8 +26,12 @@ def test_counts_are_said(realistic):
 
 
 def test_worst_class_is_the_most_serious(realistic):
-    item = next(e for e in realistic.findings[0].evidence if e.class_name == "horse")
-    assert f"horseobject removed: +{100 * item.estimate:.0f} [" in words_of(realistic)
+    assert "horsethe bottom right corner: +58 [+48, +68]" in words_of(realistic)
+    first = realistic.findings[0]
+    nothing = tuple(replace(v, carried_by=()) for v in first.verdicts)
+    item = next(e for e in first.evidence if e.class_name == "horse")
+    bare = replace(realistic, findings=(replace(first, verdicts=nothing),))
+    assert f"horseobject removed: +{100 * item.estimate:.0f} [" in words_of(bare)
 
 
 def test_without_a_twin_there_is_none(realistic):

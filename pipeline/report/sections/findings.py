@@ -84,6 +84,7 @@ class FindingsSection:
             "agree": _agree(leads),
             "map": _mean_map(findings, c, best, place),
             "place": "" if place is None else _placed(place),
+            "band": place is not None and _is_band(place),
             "pairs": exchanges(results, findings, verdict),
             "shown": shown,
             "counter": counter,
@@ -134,8 +135,12 @@ def _carriers(verdict: Verdict) -> list[dict[str, object]]:
 
 def _placed(place: Evidence) -> str:
     """What the frame on the pictures is."""
-    where = "around" if place.details.get("kind") == BAND else "in"
+    where = "around" if _is_band(place) else "in"
     return f"What carries the class, {place.carrier}, lies {where} the dashed frame."
+
+
+def _is_band(place: Evidence) -> bool:
+    return place.details.get("kind") == BAND
 
 
 def _tests(deciding: list[Evidence]) -> list[dict[str, Any]]:

@@ -172,6 +172,7 @@ def test_of_a_band_the_frame_is_what_it_goes_round(realistic):
     card = SECTION(given).split("<article")[1]
     assert 'x="5.00" y="5.00" width="86.00" height="86.00"' in card
     assert "What carries the class, the border, lies around the dashed frame." in parse(card).words
+    assert "What carries the class lies around the frame." in parse(card).words  # of the map
 
 
 def test_a_class_whose_boxes_look_wrong_has_no_card_but_its_images_are_shown(realistic):

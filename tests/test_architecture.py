@@ -48,7 +48,7 @@ OWNERS = {
         "calibrate",
     },
 }
-LONGER = {"types.py": 380}  # talked about: the vocabulary reads best in one place
+LONGER = {"types.py": 400}  # talked about: the vocabulary reads best in one place
 STANDARD = set(sys.stdlib_module_names) | {
     "numpy",
     "torch",

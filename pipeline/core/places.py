@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,11 @@ STRIPS = (0.06, 0.1, 0.15)  # widths, as shares of the frame's shorter side
 BANDS = (0.05, 0.1)
 CORNERS = ((0.18, 0.18), (0.3, 0.3), (0.4, 0.15))  # width and height
 GRID = 3  # cells per side; its corners are among the corners
+
+
+def stages(arms: Iterable[str]) -> np.ndarray:
+    """(n,) the arms without the kinds of their places: `confirm:` of `confirm:band`, `own:` of an arm of others."""
+    return np.array([arm.partition(":")[0] + ":" for arm in arms], object)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,18 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
-from pipeline.core.places import CONFIRM, CONTROL, SEARCH, SEARCH_OWN, TELLING, Place, candidates, covered, pixels
+from pipeline.core.places import (
+    CONFIRM,
+    CONTROL,
+    SEARCH,
+    SEARCH_OWN,
+    TELLING,
+    Place,
+    candidates,
+    covered,
+    pixels,
+    stages,
+)
 from pipeline.interventions.regions import around_all, check_margin, holes
 from pipeline.types import Batch, Box, Images
 
@@ -141,7 +152,7 @@ def search_scores(trials: pd.DataFrame, k: str) -> pd.Series:
     """Place number -> how much the search speaks for it, the best first: k's probability less the control's."""
     own = trials[trials["tested"] == k]
     after = pd.Series(expit(own[f"log_odds:{k}"].to_numpy(float)))
-    stage = (own["arm"].str.partition(":")[0] + ":").to_numpy()
+    stage = stages(own["arm"])
     spot = own["spot"].to_numpy()
     taken, control = (after[stage == s].groupby(spot[stage == s]).mean() for s in (SEARCH, SEARCH_OWN))
     return taken.sub(control).dropna().sort_values(ascending=False, kind="stable")

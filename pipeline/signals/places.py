@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from pipeline.core.places import CONFIRM, CONTROL, MOVING, TELLING, Place, in_words
+from pipeline.core.places import CONFIRM, CONTROL, MOVING, TELLING, Place, in_words, stages
 from pipeline.core.stats import detectable_difference
 from pipeline.signals.exchanges import Exchange, best_of, exchange
 from pipeline.signals.groups import undefined
@@ -38,7 +38,7 @@ class Places:
 
     def __call__(self, observed: Observed, rng: np.random.Generator) -> list[Evidence]:
         trials = observed.trials
-        stage = trials["arm"].str.partition(":")[0] + ":" if len(trials) else pd.Series(dtype=object)
+        stage = pd.Series(stages(trials["arm"]), trials.index, dtype=object)
         told = trials[stage.isin([*CONTROL, *CONTROL.values()])].assign(stage=stage) if len(trials) else trials
         found: list[Evidence] = []
         for k in observed.classes:
@@ -121,7 +121,7 @@ def _sites(trials: pd.DataFrame, frame: tuple[int, int]) -> list[tuple[Place, pd
     half. The smaller one is told.
     """
     own = trials[trials["stage"].isin([CONFIRM, *_CONTROLS])]
-    kinds = own["arm"].str.rpartition(":")[2]
+    kinds = [str(arm).rpartition(":")[2] for arm in own["arm"]]
     found = [Place(kind=str(kind), box=tuple(box)) for kind, box in zip(kinds, own["place"], strict=True)]
     words = pd.Series([in_words(p, frame) for p in found], own.index, dtype=object)
     sites = []

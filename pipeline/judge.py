@@ -15,6 +15,7 @@ MARKS: tuple[Role, ...] = ("place", "property")  # what carries a class by itsel
 AROUND: tuple[Role, ...] = ("removal", "surroundings", "companion")
 ORDER: tuple[State, ...] = ("SHORTCUT", "CONTEXT", "INCONCLUSIVE", "CLEAR")  # the model is as bad as its worst class
 KINDS: tuple[tuple[Role, ...], ...] = (("removal",), ("surroundings", "companion"), ("place",), ("property",))
+SMALL = {"not_tested", "too_few_images", "two_classes"}  # guards of classes that only lack images
 FELLOWS = 4  # classes from which on one can be told to stand out among the others
 
 
@@ -108,21 +109,24 @@ class Judge:
 
     def _strong(self, e: Evidence, seen: Mapping[str, Sequence[Evidence]]) -> bool:
         """Surroundings that carry so much that they are called a shortcut."""
-        of_all = float(e.details.get("share", 1.0)) >= 1  # a few chosen donors say less of what the class rests on
-        if e.role != "surroundings" or not of_all or e.low <= self.surroundings_limit:
+        if e.role != "surroundings" or not _of_all(e) or e.low <= self.surroundings_limit:
             return False
         others = [o.estimate for c, own in seen.items() if c != e.class_name for o in own if o.signal == e.signal]
         known = [o for o in others if np.isfinite(o)]
         return len(known) + 1 < FELLOWS or e.estimate - float(np.median(known)) >= self.stands_out
 
     def _is_clear(self, own: Sequence[Evidence]) -> bool:
-        """Nothing above delta in removal and in surroundings, and no place or property that looks like one."""
-        around = [e for e in own if e.role in ("removal", "surroundings") and np.isfinite(e.estimate)]
-        marks = [e for e in own if e.role in MARKS and np.isfinite(e.estimate)]
+        """Nothing above delta in removal and in surroundings, and nothing that looks suspicious."""
+        around = [e for e in own if e.role in ("removal", "surroundings") and _of_all(e) and np.isfinite(e.estimate)]
         if {e.role for e in around} != {"removal", "surroundings"}:
             return False
         quiet = all(e.high < self.delta or self._little_evidence(e) for e in around)
-        return quiet and not any(e.p_value <= self.clear_p and e.estimate >= self.delta for e in marks)
+        return quiet and not self._suspicious(own)
+
+    def _suspicious(self, own: Sequence[Evidence]) -> bool:
+        """Whether a place, a property or a class's most telling surroundings may carry it, though it is no finding."""
+        parts = [e for e in own if (e.role in MARKS or (e.decides and not _of_all(e))) and np.isfinite(e.estimate)]
+        return any(e.p_value <= self.clear_p and e.estimate >= self.delta for e in parts)
 
     def _little_evidence(self, e: Evidence) -> bool:
         """On log-odds, where shares of names say too little; the shares themselves must look small too."""
@@ -170,7 +174,7 @@ class Judge:
 
         Each role's counts are added up over the classes: what was called the class, and what was by chance.
         """
-        if any("annotation" in v.guards for v in classes):
+        if any(set(v.guards) - SMALL or self._suspicious(v.evidence) for v in classes):
             return ""
         sums = []
         for role in ("removal", "surroundings"):
@@ -187,6 +191,11 @@ class Judge:
                 return ""
             sums.append((ours, n))
         return reasons.pooled(sums, len(classes), self.delta)
+
+
+def _of_all(e: Evidence) -> bool:
+    """Whether it is about all of a class's images; a few chosen donors say less of what the class rests on."""
+    return float(e.details.get("share", 1.0)) >= 1
 
 
 def _rate(e: Evidence) -> float:

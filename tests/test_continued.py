@@ -86,7 +86,7 @@ def damaged_world(folder: Path) -> Path:
     return manifest
 
 
-FEW = ["effort=fast", "methods=[saliency]", "signals=[removed_excess,targeted]", "sections=[verdict,gallery]"]
+FEW = ["effort=fast", "methods=[saliency]", "signals=[removed_excess,places]", "sections=[verdict,gallery]"]
 
 
 def settings(manifest: Path, *more: str) -> list[str]:
@@ -297,7 +297,7 @@ def test_a_process_that_is_killed_for_good(whole: Whole, tmp_path: Path) -> None
     reports = tmp_path / "reports" / "world"
     process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(list(reports.glob("*.partial/parts/0/changing/0*.npz"))) < 3:
+    while len(list(reports.glob("*.partial/parts/0/changing/0/0*.npz"))) < 3:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -10,6 +10,7 @@ from pipeline.core.lowlevel import (
     _bands,
     match_colour,
     match_sharpness,
+    shared_layer,
     swap_amplitude,
     swap_residual,
     swap_ring,
@@ -123,6 +124,57 @@ def test_the_residual_changes_only_the_outside() -> None:
     bands, donor_bands = _bands(PICTURES)[0], _bands(DONORS)[0]
     expected = (PICTURES - bands[0] - bands[1] + donor_bands[0] + donor_bands[1]).clamp(0, 1)
     assert torch.allclose(found.movedim(1, -1)[KNOWN], expected.movedim(1, -1)[KNOWN])
+
+
+def unrelated(groups: int, size: int, seed: int = 0) -> torch.Tensor:
+    return 0.2 + 0.6 * torch.rand(groups, size, 3, 40, 40, generator=torch.Generator().manual_seed(seed))
+
+
+def letters() -> torch.Tensor:
+    """(40, 40) bool: strokes two pixels wide."""
+    shape = torch.zeros(40, 40, dtype=torch.bool)
+    shape[10:30, 8:10] = shape[10:12, 8:20] = shape[19:21, 8:16] = shape[10:30, 28:30] = True
+    return shape
+
+
+def test_pictures_with_nothing_in_common_share_little() -> None:
+    pictures = unrelated(3, 20)
+    found = shared_layer(pictures)
+    fine = torch.stack(_bands(pictures.flatten(0, 1))[0]).sum(dim=0)
+    assert (found != 0).double().mean() < 0.12
+    assert found.square().mean() < 0.08 * fine.square().mean()
+    assert (shared_layer(pictures, certain=6.0) != 0).double().mean() < 0.01
+
+
+def test_letters_over_unlike_pictures_are_found() -> None:
+    pictures = unrelated(2, 12)
+    plain = shared_layer(pictures)
+    shape = letters()
+    pictures[0] = torch.where(shape, 0.4 * pictures[0] + 0.6, pictures[0])
+    found = shared_layer(pictures)
+    assert found[0][:, shape].mean() > 0.1
+    assert (found[0][:, shape] > 0).double().mean() > 0.9
+    far = torch.nn.functional.max_pool2d(shape[None].float(), 19, stride=1, padding=9)[0] == 0
+    assert far.any()
+    assert found[0][:, far].abs().mean() < 0.2 * found[0][:, shape].mean()
+    assert torch.equal(found[1], plain[1])  # the other group's is its own
+
+
+def test_a_mark_on_less_than_half_of_the_group_is_outvoted() -> None:
+    """The median: sixteen of forty calm pictures carry the letters, then twenty-eight."""
+    shape = letters()
+    calm = 0.5 + 0.02 * (unrelated(1, 40) - 0.5)
+    few, many = (calm.clone() for _ in range(2))
+    few[0, :16] = torch.where(shape, 0.9, few[0, :16])
+    many[0, :28] = torch.where(shape, 0.9, many[0, :28])
+    assert shared_layer(few)[0][:, shape].abs().mean() < 0.01
+    assert shared_layer(many)[0][:, shape].mean() > 0.2
+
+
+def test_one_picture_many_times_shares_its_fine_structure() -> None:
+    one = unrelated(1, 1)
+    bands, _ = _bands(one[0])
+    assert torch.allclose(shared_layer(one.expand(1, 9, -1, -1, -1)), torch.stack(bands).sum(dim=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

@@ -172,6 +172,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     assert not list(folder.glob("parts")) + list(folder.glob("frames"))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_gets_there(composed: Compose, tmp_path: Path) -> None:
     """Each time after some more parts, with everything that an audit does by itself."""
     config = composed(*settings(damaged_world(tmp_path / "world")))
@@ -192,6 +193,7 @@ def test_a_run_that_is_killed_again_and_again_gets_there(composed: Compose, tmp_
     assert not list((tmp_path / "cut" / "world").glob("*.partial"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["an image", "the weights", "a part"])
 def test_parts_of_something_else_are_not_taken_up(
     composed: Compose, whole: Whole, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch

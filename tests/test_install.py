@@ -37,6 +37,7 @@ def test_the_wheel_holds_what_a_run_needs(wheel: Path) -> None:
     assert wheel.stat().st_size < 8e6
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_runs_from_elsewhere(wheel: Path, tmp_path: Path) -> None:
     """In a fresh environment that borrows this one's libraries; a hostile working folder must not get in the way."""
     home = tmp_path / "venv"

@@ -24,6 +24,7 @@ PETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_animals_held_out_photographs(composed: Compose, shared_data: Path, tmp_path: Path) -> None:
     """The README beside the data: 82 % right on the images of test.txt."""
@@ -51,6 +52,7 @@ def test_the_animals_held_out_photographs(composed: Compose, shared_data: Path, 
     assert "two_classes" in verdicts["kangaroo"].guards
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("regions", ["mask", "box"])
 def test_squeezenet_on_the_pets(composed: Compose, shared_data: Path, tmp_path: Path, regions: str) -> None:

@@ -115,7 +115,7 @@ class PlaceSearch:
         """What one half's search leads to: more exchanges on it, or the confirmation on the other one."""
         rows: list[tuple] = []
         if turn == 1:
-            for spot in list(scores.index[: self.kept]) if self.second else []:
+            for spot in map(int, scores.index[: self.kept] if self.second else []):
                 rows += pool.exchanges(SEARCH, k, places[spot], spot, self.second, half, rng)
             return rows
         for spot in self.chosen(scores, places, pool.frame):

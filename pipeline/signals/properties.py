@@ -71,9 +71,11 @@ class Properties:
     def _property(self, k: str, arm: str, trials: pd.DataFrame, said: pd.Series, rng: np.random.Generator) -> Evidence:
         """All of k's donors against all others', and the most telling ones of each class alone."""
         foreign = trials[trials["recipient_class"] != k]
-        telling = foreign[foreign["donor"].isin(_most(said, foreign, self.telling_share))]
+        tried = {"at random": foreign}
+        if len(said):
+            tried["most telling"] = foreign[foreign["donor"].isin(_most(said, foreign, self.telling_share))]
         ways: dict[str, Exchange | None] = {}
-        for way, own in (("at random", foreign), ("most telling", telling)):
+        for way, own in tried.items():
             mine = own["donor_class"] == k
             ways[way] = exchange(own[mine], own[~mine], k, self.draws, rng)
         words = NAMES.get(arm, arm)

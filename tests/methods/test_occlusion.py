@@ -17,7 +17,8 @@ from tests.methods.test_incremental import calibrated
 
 FAMILIES = [
     "resnet18", "resnext50_32x4d", "vgg11", "mobilenet_v2", "squeezenet1_1", "densenet121", "googlenet",
-    "shufflenet_v2_x0_5", "efficientnet_b0", "mnasnet0_5", "regnet_y_400mf", "convnext_tiny", "vit_b_16", "swin_t",
+    "shufflenet_v2_x0_5", "efficientnet_b0", "mnasnet0_5", "regnet_y_400mf",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("convnext_tiny", "vit_b_16", "swin_t")),
 ]  # fmt: skip
 
 

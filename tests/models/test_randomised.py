@@ -24,7 +24,10 @@ def network_of(name: str) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "convnext_tiny"])
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("vit_b_16", "convnext_tiny")]
+
+
+@pytest.mark.parametrize("name", ["resnet18", *LARGE])
 def test_every_tensor_is_drawn_anew(name: str) -> None:
     network = network_of(name)
     before = copy.deepcopy(network.state_dict())

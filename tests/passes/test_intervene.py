@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.lowlevel import shared_layer
 from pipeline.core.pixels import mean_fill
 from pipeline.core.places import CONFIRM, MOVING, SEARCH, Place, in_words, stages
 from pipeline.interventions.own_places import OwnPlaces
@@ -24,7 +25,7 @@ from pipeline.passes import columns
 from pipeline.passes.columns import Columns
 from pipeline.passes.decode import Stock
 from pipeline.passes.eye import Eye
-from pipeline.passes.intervene import TRIALS, intervene
+from pipeline.passes.intervene import TRIALS, edited, intervene
 from pipeline.passes.observe import observe
 from pipeline.signals.places import Places
 from pipeline.signals.properties import LAYER, Properties
@@ -191,6 +192,22 @@ def test_batches_and_other_interventions_change_no_number(small: tuple[Eye, Stoc
     pd.testing.assert_frame_equal(whole, single, rtol=1e-4, atol=1e-5)
     own = more[more["intervention"] != "a"].reset_index(drop=True)
     pd.testing.assert_frame_equal(whole, own, rtol=1e-4, atol=1e-5)
+
+
+def test_every_recipient_is_given_the_layer_of_its_own_group(small: tuple[Eye, Stock, pd.DataFrame]) -> None:
+    eye, stock, _ = small
+    first, second = (5, 6, 7, 8), (10, 12, 13, 11)
+    recipients, donors = np.array([0, 1, 2, 3]), np.array([10, 5, 10, 5])
+    batch, changed = edited(
+        eye, stock.frames, SharedLayer(size=4, groups=2, recipients=9), recipients, donors, "over", [None] * 4,
+        [second, first, second, first],
+    )  # fmt: skip
+    cpu = torch.device("cpu")
+    given = [stock.frames.batch(np.array(group), eye.index).to(cpu).images for group in (first, second)]
+    layers = shared_layer(torch.stack(given))
+    for i, layer in enumerate((layers[1], layers[0], layers[1], layers[0])):
+        assert torch.allclose(changed[i], (batch.images[i] + layer).clamp(0, 1))
+    assert not torch.allclose(layers[0], layers[1])
 
 
 class Killed(BaseException):

@@ -468,6 +468,7 @@ def test_print_leaves_the_controls_out(browser, whole):
         assert len(page.pdf()) > 50_000
 
 
+@pytest.mark.slow
 def test_many_images_are_few_elements(browser, sections, tmp_path):
     """20,000 rows, of which the page holds those in view."""
     results = fake_results.large(10_000)
